@@ -1,0 +1,269 @@
+"""A pool of serving connections that fails fast, recovers by itself and never checks a connection by a round trip.
+
+psycopg_pool keeps the connections. What is added: callers fail at once when a reconnect has just failed, instead of
+queueing for half a minute; a dead connection is noticed by a look at its socket (a microsecond, where a query costs
+0.3 ms); a read that loses its connection is tried once more on a new one.
+"""
+
+import asyncio
+import logging
+import select
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString, Self
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from media_gateway.database.engine import PGVECTOR, Engine
+from media_gateway.database.faults import is_connection_lost, translated, unavailable
+from media_gateway.database.statements import trusted
+from media_gateway.database.vectors import register_vectors
+from media_gateway.errors import ExtensionMissingError, MediaGatewayError, StoreUnavailableError
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+CONNECT_TIMEOUT: Final = 2
+"""Seconds that one attempt to connect may take (libpq's smallest)."""
+IDLE_SECONDS: Final = 30.0
+
+# The pool tells of every lost connection; callers get one typed error each, which is enough.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Endpoint:
+    """Where the server is, and how sessions on it are set up.
+
+    *conninfo* are libpq's parameters, the password among them, so an endpoint shows itself as *server* only.
+    *session* are run-time settings by name, set for each serving session.
+    """
+
+    conninfo: Mapping[str, Any]
+    server: str
+    engine: Engine = PGVECTOR
+    session: Mapping[str, str] = field(default_factory=dict[str, str])
+    transaction_pooler: bool = False
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.server})"
+
+
+class ServingConnection(AsyncConnection[Row]):
+    """A connection that knows since when (monotonic seconds) it has been ready to serve."""
+
+    born: float = 0.0
+
+
+class Pool:
+    """Serving connections to one server: autocommit, prepared, with the vector type registered.
+
+    Every method raises StoreUnavailableError when the server cannot be reached, at once when an attempt to connect
+    has just failed, and StoreTimeoutError when no connection becomes free within *timeout* seconds.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, min_size: int = 2, max_size: int = 20, timeout: float = 30.0) -> None:
+        self.endpoint = endpoint
+        self._failure: Exception | None = None
+        self._last_use = 0.0
+        self._drained_at = 0.0
+        self._waiting: set[asyncio.Timeout] = set()
+        self._pool = AsyncConnectionPool(
+            kwargs=self._connection_arguments(),
+            connection_class=self._recording_connection(),
+            configure=self._configure,
+            reconnect_failed=self._on_reconnect_failed,
+            # One attempt: the next caller triggers the next one, so that a restart is noticed at once.
+            reconnect_timeout=0,
+            min_size=min_size,
+            max_size=max_size,
+            max_idle=IDLE_SECONDS,
+            timeout=timeout,
+            open=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def open(self) -> None:
+        """Start connecting in the background; the first caller learns whether it works."""
+        await self._pool.open()
+
+    async def aclose(self) -> None:
+        """Close every connection; statements that still run get a few seconds to end."""
+        await self._pool.close()
+
+    def measures(self) -> dict[str, int]:
+        """Return the pool's counters, as psycopg_pool names them: pool_size, pool_available, requests_waiting, ..."""
+        return self._pool.get_stats()
+
+    async def fetch(
+        self, statement: LiteralString, parameters: Parameters = (), *, local: Mapping[str, str] | None = None
+    ) -> list[Row]:
+        """Run a reading *statement* and return its rows; it is tried again once when its connection turns out dead.
+
+        *local* are settings for this statement alone; they cost a transaction, sent in the same round trip.
+        """
+        try:
+            return await self._fetch_once(statement, parameters, local)
+        except StoreUnavailableError as error:
+            if error.__cause__ is None or not is_connection_lost(error.__cause__):
+                raise
+        return await self._fetch_once(statement, parameters, local)
+
+    async def _fetch_once(
+        self, statement: LiteralString, parameters: Parameters, local: Mapping[str, str] | None
+    ) -> list[Row]:
+        connection = await self._acquire()
+        try:
+            if local or self.endpoint.transaction_pooler:
+                rows = await self._fetch_locally(connection, statement, parameters, local or {})
+            else:
+                cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
+                rows = await cursor.fetchall()
+            self._last_use = time.monotonic()
+            return rows
+        except psycopg.Error as error:
+            await self._forget_stale(connection, error)
+            raise translated(error, self.endpoint.server) from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _fetch_locally(
+        self,
+        connection: AsyncConnection[Row],
+        statement: LiteralString,
+        parameters: Parameters,
+        local: Mapping[str, str],
+    ) -> list[Row]:
+        settings = {**self.endpoint.session, **local} if self.endpoint.transaction_pooler else local
+        if self.endpoint.transaction_pooler:
+            async with connection.transaction():
+                await connection.execute(*set_config(settings, is_local=True))
+                cursor = await connection.execute(statement, parameters, binary=True)
+                return await cursor.fetchall()
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(*set_config(settings, is_local=True))
+            cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
+            return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection[Row]]:
+        """Lend a serving connection; the driver's errors pass through, for callers who must tell them apart."""
+        connection = await self._acquire()
+        try:
+            yield connection
+            self._last_use = time.monotonic()
+        except psycopg.Error as error:
+            await self._forget_stale(connection, error)
+            raise
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _acquire(self) -> AsyncConnection[Row]:
+        while True:
+            connection = await self._next_connection()
+            if not _looks_dead(connection):
+                return connection
+            await connection.close()
+            await self._forget_stale(connection, None)
+            await self._pool.putconn(connection)
+
+    async def _next_connection(self) -> AsyncConnection[Row]:
+        try:
+            async with asyncio.timeout(None) as patience:
+                self._waiting.add(patience)
+                try:
+                    return await self._pool.getconn()
+                finally:
+                    self._waiting.discard(patience)
+        except TimeoutError as error:
+            raise self._refusal() from error
+        except psycopg.Error as error:
+            raise translated(error, self.endpoint.server) from error
+
+    def _refusal(self) -> MediaGatewayError:
+        if isinstance(self._failure, MediaGatewayError):
+            return self._failure
+        return unavailable(self._failure or psycopg.OperationalError("connection failed"), self.endpoint.server)
+
+    async def _forget_stale(self, connection: AsyncConnection[Row], error: psycopg.Error | None) -> None:
+        """Replace all idle connections when a lost one was made after they were last replaced."""
+        if error is not None and not is_connection_lost(error):
+            return
+        if isinstance(connection, ServingConnection) and connection.born >= self._drained_at:
+            self._drained_at = time.monotonic()
+            await self._pool.drain()
+
+    async def _on_reconnect_failed(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Fail those who wait, unless other connections still serve."""
+        is_serving = time.monotonic() - self._last_use < CONNECT_TIMEOUT and pool.get_stats().get("pool_size", 0) > 0
+        if not is_serving:
+            now = asyncio.get_running_loop().time()
+            for patience in list(self._waiting):
+                patience.reschedule(now)
+
+    async def _configure(self, connection: AsyncConnection[Row]) -> None:
+        try:
+            await self._set_up(connection)
+        except Exception as error:
+            self._failure = error
+            raise
+        if isinstance(connection, ServingConnection):
+            connection.born = time.monotonic()
+
+    async def _set_up(self, connection: AsyncConnection[Row]) -> None:
+        engine = self.endpoint.engine
+        if not await register_vectors(connection, engine):
+            raise ExtensionMissingError(
+                f"{self.endpoint.server} has no type {engine.vector_type!r} in this database; install the extension "
+                "on the server, then run media-gateway db migrate",
+                extension=engine.name,
+            )
+        if self.endpoint.session and not self.endpoint.transaction_pooler:
+            await connection.execute(*set_config(self.endpoint.session, is_local=False))
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        arguments = {"connect_timeout": CONNECT_TIMEOUT, **self.endpoint.conninfo, "autocommit": True}
+        if self.endpoint.transaction_pooler:
+            arguments["prepare_threshold"] = None
+        return arguments
+
+    def _recording_connection(self) -> type[AsyncConnection[Row]]:
+        """Return a connection class that remembers here why connecting failed: the pool hands no reason on."""
+        pool = self
+
+        class RecordingConnection(ServingConnection):
+            @classmethod
+            async def connect(cls, conninfo: str = "", **arguments: Any) -> Self:
+                given = arguments.pop("conninfo", conninfo)
+                try:
+                    return await super().connect(given, **arguments)
+                except Exception as error:
+                    pool._failure = error
+                    raise
+
+        return RecordingConnection
+
+
+def set_config(settings: Mapping[str, str], *, is_local: bool) -> tuple[LiteralString, list[Any]]:
+    """Return the statement, and its parameters, that sets run-time *settings* in one round trip."""
+    calls = ", ".join("set_config(%s, %s, %s)" for _ in settings)
+    return trusted(f"SELECT {calls}"), [part for name, value in settings.items() for part in (name, value, is_local)]
+
+
+def _looks_dead(connection: AsyncConnection[Row]) -> bool:
+    """Whether the server closed this idle connection: its socket then has something to read."""
+    if connection.closed:
+        return True
+    poller = select.poll()
+    poller.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poller.poll(0))

@@ -1,0 +1,55 @@
+-- search_index --
+-- The nearest rows by the HNSW index. The index order must be the only one here; ties are put in order by the caller.
+SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata
+FROM content_vectors
+{{where}}
+ORDER BY vector <=> %(vector)s
+LIMIT {{limit}}
+
+-- search_exact --
+-- The nearest of all rows that pass. "+ 0" keeps the planner from the index, and runs per shard where there are shards.
+SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata
+FROM content_vectors
+{{where}}
+ORDER BY (vector <=> %(vector)s) + 0, id
+LIMIT {{limit}}
+
+-- count_up_to --
+-- How many rows there are, counted no further than a limit.
+SELECT count(*) FROM (SELECT FROM content_vectors LIMIT %(limit)s) AS counted
+
+-- get --
+-- Records by key, in any order.
+SELECT id, vector, metadata FROM content_vectors WHERE id = ANY(%(keys)s::text[])
+
+-- scan --
+-- The next records in the order of their keys.
+SELECT id, vector, metadata FROM content_vectors WHERE id > %(after)s::text ORDER BY id LIMIT %(limit)s
+
+-- upsert --
+-- Records by parallel arrays, in the order of their keys so that writers never wait for one another in a circle.
+-- Only excluded.* is set: on distributed tables functions are refused there.
+INSERT INTO content_vectors (id, vector, metadata)
+SELECT item.id, item.vector, item.metadata
+FROM unnest(%(ids)s::text[], %(vectors)b::{{vector_type}}[], %(metadata)s::text[]::jsonb[]) AS item (id, vector, metadata)
+ON CONFLICT (id) DO UPDATE
+SET vector = excluded.vector, metadata = excluded.metadata, updated_at = excluded.updated_at
+
+-- delete --
+-- Locked in the order of keys first, for the same reason.
+DELETE FROM content_vectors
+WHERE id IN (SELECT id FROM content_vectors WHERE id = ANY(%(keys)s::text[]) ORDER BY id FOR UPDATE)
+
+-- stats --
+-- Count, sizes, the space on record and the names of the valid indexes that searches can use.
+SELECT
+    (SELECT count(*) FROM content_vectors),
+    pg_table_size('content_vectors'),
+    pg_indexes_size('content_vectors'),
+    (SELECT model FROM content_collection),
+    (SELECT dimension FROM content_collection),
+    (SELECT array_agg(indexrelid::regclass::text ORDER BY indexrelid)
+        FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
+        WHERE indrelid = 'content_vectors'::regclass AND indisvalid AND amname = '{{access_method}}'),
+    current_setting('server_version'),
+    (SELECT extversion FROM pg_extension WHERE extname = '{{extension}}')

@@ -1,0 +1,242 @@
+"""The PostgreSQL store: records in `content_vectors`, nearest neighbours by its HNSW index."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, LiteralString, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+
+from media_gateway.database.faults import is_connection_lost, translated
+from media_gateway.database.pool import Endpoint, Pool, Row
+from media_gateway.database.statements import filled
+from media_gateway.errors import OutcomeUnknownError, StoreUnavailableError, UnsupportedError
+from media_gateway.models import ContentVector, Hit, SearchRequest, SearchResult, StoreStats, VectorSpace
+from media_gateway.stores.postgres.bulk import bulk_load
+from media_gateway.stores.postgres.queries import queries_for
+from media_gateway.stores.postgres.where import Where, where_clause
+from media_gateway.stores.postgres.writes import IssuedWrites, Write
+from media_gateway.validation import checked_items, checked_key, checked_keys, checked_request, encoded_metadata
+
+SMALL: Final = 1_000
+"""Rows up to which a search scans them all: as quick as the index there, and exact."""
+_SMALL_CHECK_SECONDS: Final = 30.0
+_BATCH: Final = 500
+"""Rows of one upsert statement, so that it ends well within the statement timeout with an index to keep."""
+_LARGEST_EF: Final = 1_000
+"""The largest `hnsw.ef_search` that pgvector takes."""
+_CONFLICTS: Final = ("40001", "40P01")
+_ATTEMPTS: Final = 3
+
+_T = TypeVar("_T")
+
+
+class PostgresStore:
+    """A `VectorStore` on PostgreSQL; made by `open_postgres_store`.
+
+    *ef_search* is the session's width of the index search. With *always_exact* every search scans all that passes.
+    """
+
+    def __init__(self, pool: Pool, *, space: VectorSpace, ef_search: int, always_exact: bool = False) -> None:
+        self._pool = pool
+        self._space = space
+        self._ef_search = ef_search
+        self._always_exact = always_exact
+        self._queries = queries_for(pool.endpoint.engine)
+        self._writes = IssuedWrites()
+        self._small_until = 0.0
+        self._is_small = False
+
+    @property
+    def space(self) -> VectorSpace:
+        """The model and dimension of every vector in here."""
+        return self._space
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the server is."""
+        return self._pool.endpoint
+
+    async def upsert(self, items: Sequence[ContentVector]) -> None:
+        """Write *items*, replacing records of the same keys; all of them or, on any error, none.
+
+        Raises what `checked_items` raises before anything is sent, and OutcomeUnknownError when the connection was
+        lost while committing and repeating the write could undo a later one.
+        """
+        checked = sorted(checked_items(items, self._space.dimension), key=lambda item: item.key)
+        batches = [_columns(checked[start : start + _BATCH]) for start in range(0, len(checked), _BATCH)]
+        if not batches:
+            return
+
+        async def run(connection: AsyncConnection[Row], write: Write) -> None:
+            if len(batches) == 1:
+                write.may_be_committed = True
+                await connection.execute(self._queries.upsert, batches[0], prepare=True)
+                return
+            await connection.execute("BEGIN")
+            for batch in batches:
+                await connection.execute(self._queries.upsert, batch, prepare=True)
+            write.may_be_committed = True
+            await connection.execute("COMMIT")
+
+        await self._write([item.key for item in checked], run, is_repeatable=True)
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Remove the records of *keys* and return how many of them existed."""
+        given = checked_keys(keys)
+
+        async def run(connection: AsyncConnection[Row], write: Write) -> int:
+            write.may_be_committed = True
+            cursor = await connection.execute(self._queries.delete, {"keys": given})
+            return cursor.rowcount
+
+        # Repeated after a lost commit it would count nothing, so an unknown outcome is told.
+        return await self._write(given, run, is_repeatable=False) if given else 0
+
+    async def get(self, keys: Sequence[str]) -> list[ContentVector | None]:
+        """Return the records of *keys* in that order, None where there is none."""
+        given = checked_keys(keys)
+        rows = await self._pool.fetch(self._queries.get, {"keys": given}) if given else []
+        found = {row[0]: _record(row) for row in rows}
+        return [found.get(key) for key in given]
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """Return the records nearest to the request's vector by cosine similarity, best first.
+
+        Small collections are scanned, so their answers are exact. Where the index comes back with fewer than k rows
+        the answer is computed by a scan instead.
+        """
+        request = checked_request(request, self._space.dimension)
+        if request.text is not None:
+            raise UnsupportedError(
+                "this store cannot search by text; give a vector alone", feature="text search", store="postgres"
+            )
+        where = where_clause(request.where, tuple(request.exclude))
+        if not (request.exact or self._always_exact or await self._small()):
+            rows = await self._fetch(self._queries.search_index, request, where)
+            if len(rows) >= request.k:
+                return _result(rows, request, exact=False)
+        return _result(await self._fetch(self._queries.search_exact, request, where), request, exact=True)
+
+    async def scan(self, *, after: str | None = None, batch_size: int = 1000) -> AsyncIterator[list[ContentVector]]:
+        """Yield all records in the order of their keys, in lists of at most *batch_size*."""
+        last = "" if after is None else checked_key(after)
+        while True:
+            rows = await self._pool.fetch(self._queries.scan, {"after": last, "limit": batch_size})
+            if rows:
+                yield [_record(row) for row in rows]
+                last = rows[-1][0]
+            if len(rows) < batch_size:
+                return
+
+    async def stats(self) -> StoreStats:
+        """Return count, dimension, model, sizes in bytes, and the index in use."""
+        (row,) = await self._pool.fetch(self._queries.stats, local={"statement_timeout": "0"})
+        count, table_bytes, index_bytes, model, dimension, indexes, server, extension = row
+        return StoreStats(
+            backend="postgres",
+            count=count,
+            dimension=dimension,
+            model=model,
+            table_bytes=table_bytes,
+            index_bytes=index_bytes,
+            index=indexes[0] if indexes else None,
+            details={
+                "server": self.endpoint.server,
+                "postgres": server,
+                "extension": f"{self.endpoint.engine.name} {extension}",
+                "ef_search": self._ef_search,
+                "pool": self._pool.measures(),
+            },
+        )
+
+    async def bulk_load(self, batches: AsyncIterator[Sequence[ContentVector]]) -> int:
+        """Write the records of all *batches*, or none, by COPY, and return how many.
+
+        An existing key raises DuplicateKeyError. Into an empty table the index is built after the rows are there;
+        searches wait meanwhile.
+        """
+        count = await bulk_load(self.endpoint, self._space, batches)
+        self._small_until = 0.0
+        return count
+
+    async def aclose(self) -> None:
+        """Close the pool; closing twice does no harm."""
+        await self._pool.aclose()
+
+    async def _fetch(self, statement: LiteralString, request: SearchRequest, where: Where) -> list[Row]:
+        text = filled(statement, {"where": where.clause, "limit": str(int(request.k))})
+        local = None
+        if request.k > self._ef_search // 2 and statement is self._queries.search_index:
+            # The index returns what it has seen: to find k well it must look at more than k.
+            width = min(max(2 * request.k, self._ef_search), _LARGEST_EF)
+            local = {self.endpoint.engine.ef_search: str(width)} if width > self._ef_search else None
+        return await self._pool.fetch(text, {"vector": request.vector, **where.values}, local=local)
+
+    async def _small(self) -> bool:
+        if time.monotonic() >= self._small_until:
+            ((count,),) = await self._pool.fetch(self._queries.count_up_to, {"limit": SMALL + 1})
+            self._is_small = count <= SMALL
+            self._small_until = time.monotonic() + _SMALL_CHECK_SECONDS
+        return self._is_small
+
+    async def _write(
+        self,
+        keys: Sequence[str],
+        run: Callable[[AsyncConnection[Row], Write], Awaitable[_T]],
+        *,
+        is_repeatable: bool,
+    ) -> _T:
+        """Run a write once, again after a conflict, and again after a lost connection where that can undo nothing."""
+        server = self.endpoint.server
+        with self._writes.issued(keys) as write:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    async with self._pool.connection() as connection:
+                        return await run(connection, write)
+                except psycopg.Error as error:
+                    if error.sqlstate in _CONFLICTS and attempt < _ATTEMPTS:
+                        write.may_be_committed = False
+                        continue
+                    if not is_connection_lost(error):
+                        raise translated(error, server) from error
+                    if write.may_be_committed and not (is_repeatable and write.is_latest and attempt < _ATTEMPTS):
+                        raise _unknown(server, keys) from error
+                    if attempt == _ATTEMPTS:
+                        raise translated(error, server) from error
+                except StoreUnavailableError as error:
+                    if write.may_be_committed:
+                        raise _unknown(server, keys) from error
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _unknown(server: str, keys: Sequence[str]) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"the connection to {server} was lost while {len(keys)} records were being committed: they are written wholly "
+        "or not at all; read them before writing again"
+    )
+
+
+def _columns(items: Sequence[ContentVector]) -> dict[str, list[Any]]:
+    return {
+        "ids": [item.key for item in items],
+        "vectors": [item.vector for item in items],
+        "metadata": [encoded_metadata(item).decode() for item in items],
+    }
+
+
+def _record(row: Row) -> ContentVector:
+    return ContentVector(key=row[0], vector=row[1], metadata=row[2])
+
+
+def _result(rows: list[Row], request: SearchRequest, *, exact: bool) -> SearchResult:
+    lowest = request.min_score
+    hits = [
+        Hit(key=key, score=min(1.0, max(-1.0, score)), metadata=metadata)
+        for key, score, metadata in rows
+        if lowest is None or score > lowest
+    ]
+    # By code point, as the table's collation orders keys.
+    hits.sort(key=lambda hit: (-hit.score, hit.key))
+    return SearchResult(hits=hits, exact=exact, exhausted=len(hits) < request.k)
