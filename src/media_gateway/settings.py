@@ -6,7 +6,6 @@ default. Names are those of `.env.example`.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -118,9 +117,12 @@ class Settings(BaseSettings):
         return all(value is None for value in named)
 
     def conninfo(self) -> dict[str, Any]:
-        """Return libpq's connection parameters of the server that the settings name, the password among them."""
+        """Return libpq's connection parameters of the server that the settings name, the password among them.
+
+        Raises SettingsError, without quoting it, when DATABASE_URL is not a connection string.
+        """
         if self.database_url is not None:
-            return {"conninfo": self.database_url.get_secret_value()}
+            return _parsed_url(self.database_url)
         password = self.postgres_password.get_secret_value() if self.postgres_password else None
         parameters = {
             "host": self.postgres_host or "localhost",
@@ -138,10 +140,26 @@ class Settings(BaseSettings):
         if self.database_url is None:
             given = self.conninfo()
             return f"{given['user']}@{given['host']}:{given['port']}/{given['dbname']}"
-        parts = urlsplit(self.database_url.get_secret_value())
-        if not parts.scheme.startswith("postgres"):
-            return "the server of DATABASE_URL"
-        return f"{unquote(parts.username or '')}@{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+        given = {"host": "localhost", "port": 5432, "user": "", "dbname": ""} | _parsed_url(self.database_url)
+        return f"{given['user']}@{given['host']}:{given['port']}/{given['dbname']}"
+
+
+def _parsed_url(url: SecretStr) -> dict[str, Any]:
+    # Imported here: under the memory backend nothing of PostgreSQL is needed.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        return dict(conninfo_to_dict(url.get_secret_value()))
+    except ProgrammingError:
+        # The driver's message quotes the string, password and all.
+        raise SettingsError(
+            "DATABASE_URL is not a connection string (value hidden); expected "
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password percent-encoded",
+            field="DATABASE_URL",
+            given="(hidden)",
+            expected="postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        ) from None
 
 
 def _explained(error: ValidationError) -> SettingsError:

@@ -244,9 +244,8 @@ class Pool:
         class RecordingConnection(ServingConnection):
             @classmethod
             async def connect(cls, conninfo: str = "", **arguments: Any) -> Self:
-                given = arguments.pop("conninfo", conninfo)
                 try:
-                    return await super().connect(given, **arguments)
+                    return await super().connect(conninfo, **arguments)
                 except Exception as error:
                     pool._failure = error
                     raise

@@ -176,5 +176,4 @@ async def extension_version(connection: AsyncConnection[Any], engine: Engine) ->
 async def connect_dedicated(conninfo: Mapping[str, Any], *, connect_timeout: int = 2) -> AsyncConnection[Any]:
     """Return a connection of its own, in autocommit mode and without time limits: for schema work and bulk loads."""
     arguments: dict[str, Any] = {"connect_timeout": connect_timeout, **conninfo}
-    given = arguments.pop("conninfo", "")
-    return await psycopg.AsyncConnection.connect(given, autocommit=True, **arguments)
+    return await psycopg.AsyncConnection.connect(autocommit=True, **arguments)

@@ -4,6 +4,7 @@ Extensions that call themselves compatible have been seen to return no rows, row
 Each check here has a name; the first that fails refuses the engine for indexed search.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, LiteralString
 
 import numpy as np
@@ -53,8 +54,12 @@ class EngineSelfTest:
             "cosine_ops": self._engine.cosine_ops,
         }
         await self._connection.execute(filled(_TABLE, names))
+        await self.fill(range(ROWS))
+
+    async def fill(self, numbers: Iterable[int]) -> None:
+        """Insert the known vectors of *numbers*, each in a statement of its own."""
         cursor = self._connection.cursor()
-        await cursor.executemany(_INSERT, [(number, row, number % 2 == 0) for number, row in enumerate(self._rows)])
+        await cursor.executemany(_INSERT, [(number, self._rows[number], number % 2 == 0) for number in numbers])
 
     async def run(self) -> None:
         """Compare indexed answers with exact ones; raises EngineRefusedError naming the first check that fails."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
@@ -56,6 +57,10 @@ class PostgresStore:
     def endpoint(self) -> Endpoint:
         """Where the server is."""
         return self._pool.endpoint
+
+    def serving_connection(self) -> AbstractAsyncContextManager[AsyncConnection[Row]]:
+        """Lend one of the pool's connections, for statements of one's own on the same server."""
+        return self._pool.connection()
 
     async def upsert(self, items: Sequence[ContentVector]) -> None:
         """Write *items*, replacing records of the same keys; all of them or, on any error, none.

@@ -1,0 +1,61 @@
+"""A real PostgreSQL for tests, started by the project itself, with a fresh database for whoever asks."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from media_gateway.database.server import EmbeddedServer
+from media_gateway.models import VectorSpace
+from media_gateway.settings import Settings
+from media_gateway.stores.postgres import PostgresStore, open_postgres_store
+
+
+class TestServer:
+    """The embedded server in a folder of its own."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.embedded = EmbeddedServer(folder, port=port)
+        self.embedded.start()
+        self._numbers = itertools.count(1)
+        self._templates: dict[int, str] = {}
+
+    def stop(self) -> None:
+        self.embedded.stop()
+
+    def conninfo(self, database: str = "postgres") -> dict[str, Any]:
+        return {**self.embedded.conninfo(), "dbname": database}
+
+    def new_database(self, template: str = "template1") -> dict[str, Any]:
+        """Return libpq's parameters of a new database."""
+        name = f"test_{next(self._numbers)}"
+        self.admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        return self.conninfo(name)
+
+    def drop_database(self, conninfo: dict[str, Any]) -> None:
+        self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(conninfo["dbname"])))
+
+    def admin(self, statement: sql.Composable) -> None:
+        with psycopg.connect(**self.conninfo(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    async def open_store(
+        self, space: VectorSpace, conninfo: dict[str, Any] | None = None, **settings: Any
+    ) -> PostgresStore:
+        """Return a store on *conninfo*, by default on a new database."""
+        if conninfo is None:
+            conninfo = self.new_database(await self._template(space))
+        return await open_postgres_store(Settings.read(backend="postgres", **settings), conninfo=conninfo, space=space)
+
+    async def _template(self, space: VectorSpace) -> str:
+        """Return a database with the schema for *space*: copying it is quicker than migrating each time."""
+        if space.dimension not in self._templates:
+            conninfo = self.new_database()
+            store = await open_postgres_store(Settings.read(backend="postgres"), conninfo=conninfo, space=space)
+            await store.aclose()
+            self._templates[space.dimension] = conninfo["dbname"]
+        return self._templates[space.dimension]
