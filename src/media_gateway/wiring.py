@@ -9,7 +9,7 @@ import anyio.to_thread
 from media_gateway.contracts import VectorStore
 from media_gateway.database.server import EmbeddedServer
 from media_gateway.embeddings import LocalEmbedder
-from media_gateway.errors import SettingsError
+from media_gateway.errors import ModelMismatchError, SchemaError, SettingsError
 from media_gateway.gateway import Gateway
 from media_gateway.models import VectorSpace
 from media_gateway.settings import Settings
@@ -70,6 +70,17 @@ async def open_store(settings: Settings, *, space: VectorSpace | None = None, wr
             exact=settings.exact,
         )
     return await open_postgres_store(settings, conninfo=await server_conninfo(settings), space=space)
+
+
+async def open_collection(settings: Settings) -> VectorStore:
+    """Return the store that *settings* choose for reading, whatever model made its vectors.
+
+    A collection that records no model yet is opened for the local one. Raises what `open_store` raises.
+    """
+    try:
+        return await open_store(settings, writable=False)
+    except (ModelMismatchError, SchemaError, SettingsError):
+        return await open_store(settings, space=_agreed(settings, LocalEmbedder().space), writable=False)
 
 
 async def server_conninfo(settings: Settings) -> dict[str, Any]:
