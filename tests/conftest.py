@@ -3,16 +3,26 @@
 import os
 import socket
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from tests.postgres import TestServer
 
-_OURS = ("RUVECTOR_", "POSTGRES_", "PG")
+_OURS = ("RUVECTOR_", "POSTGRES_", "PG", "EMBEDDING_", "OPENAI_", "VERTEX_", "GOOGLE_")
 
-# A developer's own settings must not reach the tests.
+LIVE_SETTINGS: Final[dict[str, str]] = {}
+"""A developer's own settings: they must not reach the tests, those marked `live` aside."""
+
 for _name in [name for name in os.environ if name.startswith(_OURS) or name == "DATABASE_URL"]:
-    del os.environ[_name]
+    LIVE_SETTINGS[_name] = os.environ.pop(_name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what costs money unless it was asked for by name: -m live."""
+    if "live" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("live")])
+        items[:] = [item for item in items if not item.get_closest_marker("live")]
 
 
 @pytest.fixture(scope="session")

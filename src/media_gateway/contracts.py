@@ -4,8 +4,8 @@ Features meet here and do not import one another. What only some stores can is a
 `isinstance`, never a flag.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from media_gateway.models import ContentVector, Matrix, SearchRequest, SearchResult, StoreStats, VectorSpace, WatchEvent
 
@@ -82,6 +82,15 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Release the model or its connections."""
+        ...
+
+
+@runtime_checkable
+class ReportsUsage(Protocol):
+    """An embedder that counts what it does."""
+
+    def usage(self) -> Mapping[str, Any]:
+        """Return what it did so far in this process, as a JSON object: requests, tokens, cost, cache hits, ..."""
         ...
 
 

@@ -19,6 +19,11 @@ fields, so that callers branch on data and not on message text::
      +-- UnsupportedError                           feature, store
      +-- ModelMismatchError                         given, expected: two vector spaces
      +-- EmbeddingError                             model
+     |    +-- EmbeddingServiceError                 service, endpoint, status, reason: a model behind HTTP
+     |         +-- EmbeddingUnavailableError        no answer, or 429 and 5xx beyond patience: later it may work
+     |         +-- EmbeddingAuthenticationError     the key or account is missing, wrong or without rights
+     |         +-- EmbeddingRefusedError            the service will not take this request: model name, size, ...
+     |         +-- EmbeddingResponseError           an answer that is not the vectors that were asked for
      +-- ServerStartError                           folder, log
      +-- StoreError
           +-- StoreUnavailableError                 server, reason
@@ -147,6 +152,38 @@ class EmbeddingError(MediaGatewayError):
     def __init__(self, message: str, *, model: str) -> None:
         super().__init__(message)
         self.model = model
+
+
+class EmbeddingServiceError(EmbeddingError):
+    """A service that embeds texts failed: *service* at the host *endpoint*, with HTTP *status* where it gave one.
+
+    *reason* says what happened without naming the service. No key and no text that was to be embedded is in here.
+    """
+
+    def __init__(
+        self, message: str, *, model: str, service: str, endpoint: str, reason: str, status: int | None = None
+    ) -> None:
+        super().__init__(message, model=model)
+        self.service = service
+        self.endpoint = endpoint
+        self.reason = reason
+        self.status = status
+
+
+class EmbeddingUnavailableError(EmbeddingServiceError):
+    """The service gave no answer, or asked to wait longer than allowed; a later call may succeed."""
+
+
+class EmbeddingAuthenticationError(EmbeddingServiceError):
+    """The service refuses the key or account, or there is none."""
+
+
+class EmbeddingRefusedError(EmbeddingServiceError):
+    """The service answers but will not take the request, and would not take it later either."""
+
+
+class EmbeddingResponseError(EmbeddingServiceError):
+    """The service's answer is not one usable vector a text."""
 
 
 class ServerStartError(MediaGatewayError):

@@ -11,6 +11,7 @@ What counts as usable: a media type is the text "movie" or "tv"; genre ids are t
 Text compares by code point. Numbers compare by value, so 1 equals 1.0; true equals no number.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date
@@ -72,10 +73,10 @@ def _metadata_key(given: object) -> str:
 
 def _genre_ids(given: object, field: str) -> tuple[int, ...]:
     ids = _listed(given, field)
-    usable = sorted({number for number in ids if isinstance(number, int) and not isinstance(number, bool)})
-    if len(usable) != len(set(ids)) or not all(0 <= number < 2**31 for number in usable):
+    usable = [number for number in ids if isinstance(number, int) and not isinstance(number, bool)]
+    if len(usable) != len(ids) or not all(0 <= number < 2**31 for number in usable):
         raise _invalid(field, given, "whole numbers from 0 to 2^31-1")
-    return tuple(usable)
+    return tuple(sorted(set(usable)))
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class RatingBetween(Condition):
 
     def __post_init__(self) -> None:
         for name, bound in (("low", self.low), ("high", self.high)):
-            usable = isinstance(bound, int | float) and not isinstance(bound, bool) and abs(bound) < float("inf")
+            usable = isinstance(bound, int | float) and not isinstance(bound, bool) and abs(bound) <= sys.float_info.max
             if bound is not None and not usable:
                 raise _invalid(f"rating {name}", bound, "a finite number")
             object.__setattr__(self, name, None if bound is None else float(bound))

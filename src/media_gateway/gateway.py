@@ -1,17 +1,19 @@
 """The gateway: what a user holds. It embeds text, stores records and finds what is near."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.to_thread
 
-from media_gateway.contracts import Embedder, VectorStore
+from media_gateway.contracts import Embedder, ReportsUsage, VectorStore
 from media_gateway.errors import InvalidRequestError, NotFoundError, shown
 from media_gateway.filters import Condition
 from media_gateway.json_values import canonical_object
-from media_gateway.models import ContentVector, MediaContent, SearchRequest, SearchResult, StoreStats
+from media_gateway.models import ContentVector, MediaContent, SearchRequest, SearchResult, StoreStats, Vector
+from media_gateway.validation import checked_items, checked_vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,18 @@ class Gateway:
         )
         return Added(written=len(fresh), unchanged=len(contents) - len(fresh))
 
+    async def add_vectors(self, items: Sequence[ContentVector]) -> Added:
+        """Write records that bring their own vectors, all or none; what is there bit for bit is not written again.
+
+        The vectors must come from the model that the collection's space names; nothing is embedded. Raises
+        DimensionMismatchError, InvalidVectorError, InvalidKeyError, InvalidMetadataError and DuplicateKeyError.
+        """
+        checked = await anyio.to_thread.run_sync(checked_items, items, self._store.space.dimension)
+        existing = await self._store.get([item.key for item in checked])
+        fresh = [item for item, record in zip(checked, existing, strict=True) if item != record]
+        await self._store.upsert(fresh)
+        return Added(written=len(fresh), unchanged=len(checked) - len(fresh))
+
     async def search(
         self,
         text: str,
@@ -79,6 +93,32 @@ class Gateway:
 
         Raises InvalidRequestError for an empty *text* or a *k* outside 1..10,000.
         """
+        vector = await self.embed(text)
+        return await self._store.search(
+            SearchRequest(vector=vector, k=k, where=where, min_score=min_score, exact=exact)
+        )
+
+    async def search_vector(
+        self,
+        vector: Vector | Sequence[float],
+        *,
+        k: int = 10,
+        where: Condition | None = None,
+        min_score: float | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Return the *k* records nearest to *vector*, (d,), and that pass *where*, best first; nothing is embedded.
+
+        Raises DimensionMismatchError, InvalidVectorError, and InvalidRequestError for a *k* outside 1..10,000.
+        """
+        query = checked_vector(vector, self._store.space.dimension)
+        return await self._store.search(SearchRequest(vector=query, k=k, where=where, min_score=min_score, exact=exact))
+
+    async def embed(self, text: str) -> Vector:
+        """Return the unit vector that stands for *text* in a search, (d,) float32.
+
+        Raises InvalidRequestError for an empty *text*.
+        """
         if not text.strip():
             raise InvalidRequestError(
                 f"the search text is {shown(text)}; expected words to look for",
@@ -88,9 +128,7 @@ class Gateway:
             )
         canonical_object({"text": text}, field="search")
         (vector,) = await self._embedder.embed([text], "query")
-        return await self._store.search(
-            SearchRequest(vector=vector, k=k, where=where, min_score=min_score, exact=exact)
-        )
+        return vector
 
     async def similar(
         self,
@@ -120,8 +158,14 @@ class Gateway:
         return await self._store.delete(keys)
 
     async def stats(self) -> StoreStats:
-        """Return the collection's count, dimension, model, sizes and index."""
-        return await self._store.stats()
+        """Return the collection's count, dimension, model, sizes and index.
+
+        Its details have what embedding did so far in this process under "embedding", where the embedder counts that.
+        """
+        stats = await self._store.stats()
+        if not isinstance(self._embedder, ReportsUsage):
+            return stats
+        return replace(stats, details={**stats.details, "embedding": dict(self._embedder.usage())})
 
     async def aclose(self) -> None:
         """Release the model and the store, also while being cancelled; closing twice does no harm."""

@@ -6,22 +6,24 @@ from typing import Any
 
 import anyio.to_thread
 
-from media_gateway.contracts import VectorStore
+from media_gateway.contracts import Embedder, VectorStore
+from media_gateway.database.embedding_cache import EmbeddingCacheTable
 from media_gateway.database.server import EmbeddedServer
-from media_gateway.embeddings import LocalEmbedder
+from media_gateway.embeddings.choice import build_embedder, cached, chosen_provider
 from media_gateway.errors import ModelMismatchError, SchemaError, SettingsError
 from media_gateway.gateway import Gateway
 from media_gateway.models import VectorSpace
 from media_gateway.settings import Settings
 from media_gateway.stores.memory import open_memory_store
-from media_gateway.stores.postgres import open_postgres_store
+from media_gateway.stores.postgres import PostgresStore, open_postgres_store
 
 
 class GatewayOpening:
     """A gateway about to open: `await` it, or use it in `async with`, which also closes the gateway."""
 
-    def __init__(self, settings: Settings, *, writable: bool) -> None:
+    def __init__(self, settings: Settings, *, embedder: Embedder | None, writable: bool) -> None:
         self._settings = settings
+        self._embedder = embedder
         self._writable = writable
         self._gateway: Gateway | None = None
 
@@ -39,20 +41,28 @@ class GatewayOpening:
             await self._gateway.aclose()
 
     async def _open(self) -> Gateway:
-        embedder = LocalEmbedder()
-        store = await open_store(self._settings, space=_agreed(self._settings, embedder.space), writable=self._writable)
-        return Gateway(store, embedder)
+        settings = self._settings
+        embedder = self._embedder or build_embedder(settings)
+        try:
+            store = await open_store(settings, space=_agreed(settings, embedder.space), writable=self._writable)
+        except ModelMismatchError as error:
+            raise _explained(error, settings, given=self._embedder) from error
+        return Gateway(store, self._embedder or cached(embedder, settings, _cache_table(store)))
 
 
-def open_gateway(settings: Settings | None = None, *, writable: bool = True) -> GatewayOpening:
+def open_gateway(
+    settings: Settings | None = None, *, embedder: Embedder | None = None, writable: bool = True
+) -> GatewayOpening:
     """Return a gateway as *settings* (by default those of the environment and `.env`) describe it.
 
     `async with open_gateway() as gateway:` opens and closes it; `gateway = await open_gateway()` leaves closing to the
-    caller. With *writable* false a memory store's file is only read, beside the process that writes it.
+    caller. An *embedder* given takes the place of the one that the settings choose, and is closed with the gateway;
+    `OwnVectors` is the one for vectors that come ready-made. With *writable* false a memory store's file is only read,
+    beside the process that writes it.
 
     Raises SettingsError, StoreUnavailableError, ModelMismatchError, and what opening the chosen store raises.
     """
-    return GatewayOpening(settings or Settings.read(), writable=writable)
+    return GatewayOpening(settings or Settings.read(), embedder=embedder, writable=writable)
 
 
 async def open_store(settings: Settings, *, space: VectorSpace | None = None, writable: bool = True) -> VectorStore:
@@ -75,12 +85,13 @@ async def open_store(settings: Settings, *, space: VectorSpace | None = None, wr
 async def open_collection(settings: Settings) -> VectorStore:
     """Return the store that *settings* choose for reading, whatever model made its vectors.
 
-    A collection that records no model yet is opened for the local one. Raises what `open_store` raises.
+    A collection that records no model yet is opened for the one that *settings* choose. Raises what `open_store` and
+    `build_embedder` raise.
     """
     try:
         return await open_store(settings, writable=False)
     except (ModelMismatchError, SchemaError, SettingsError):
-        return await open_store(settings, space=_agreed(settings, LocalEmbedder().space), writable=False)
+        return await open_store(settings, space=_agreed(settings, build_embedder(settings).space), writable=False)
 
 
 async def server_conninfo(settings: Settings) -> dict[str, Any]:
@@ -90,6 +101,23 @@ async def server_conninfo(settings: Settings) -> dict[str, Any]:
     server = EmbeddedServer(settings.embedded_path)
     await anyio.to_thread.run_sync(server.ensure_running)
     return server.conninfo()
+
+
+def _cache_table(store: VectorStore) -> EmbeddingCacheTable | None:
+    if not isinstance(store, PostgresStore):
+        return None
+    return EmbeddingCacheTable(store.serving_connection, server=store.endpoint.server)
+
+
+def _explained(error: ModelMismatchError, settings: Settings, *, given: Embedder | None) -> ModelMismatchError:
+    """Return *error* with the reason for its model where nobody asked for that one."""
+    if given is not None or settings.embedding_provider != "auto":
+        return error
+    return ModelMismatchError(
+        f"{error}. EMBEDDING_PROVIDER, which is auto, means {chosen_provider(settings)} with these settings",
+        given=error.given,
+        expected=error.expected,
+    )
 
 
 def _agreed(settings: Settings, space: VectorSpace) -> VectorSpace:

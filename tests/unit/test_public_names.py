@@ -7,9 +7,9 @@ import media_gateway
 
 NAMES = {
     "Added", "And", "Condition", "ContentVector", "Embedder", "Gateway", "GenresAll", "GenresAny", "Hit", "MediaContent",
-    "MediaGatewayError", "MediaTypeIs", "MetadataEquals", "MetadataExists", "MetadataIn", "MetadataRange", "Not", "Or",
-    "RatingBetween", "ReleasedBetween", "SearchRequest", "SearchResult", "Settings", "StoreStats", "VectorSpace",
-    "VectorStore", "open_gateway", "open_store",
+    "MediaGatewayError", "MediaTypeIs", "MetadataEquals", "MetadataExists", "MetadataIn", "MetadataRange", "Not", "Or", "OwnVectors",
+    "RatingBetween", "ReleasedBetween", "SearchRequest", "SearchResult", "Settings", "StoreStats", "SyncGateway", "VectorSpace",
+    "VectorStore", "open_gateway", "open_store", "open_sync_gateway",
 }  # fmt: skip
 
 

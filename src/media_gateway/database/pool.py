@@ -106,28 +106,34 @@ class Pool:
         return self._pool.get_stats()
 
     async def fetch(
-        self, statement: LiteralString, parameters: Parameters = (), *, local: Mapping[str, str] | None = None
+        self,
+        statement: LiteralString,
+        parameters: Parameters = (),
+        *,
+        local: Mapping[str, str] | None = None,
+        prepare: bool = True,
     ) -> list[Row]:
         """Run a reading *statement* and return its rows; it is tried again once when its connection turns out dead.
 
-        *local* are settings for this statement alone; they cost a transaction, sent in the same round trip.
+        *local* are settings for this statement alone; they cost a transaction, sent in the same round trip. A statement
+        that is not to *prepare* is planned anew with its values each time.
         """
         try:
-            return await self._fetch_once(statement, parameters, local)
+            return await self._fetch_once(statement, parameters, local, prepare=prepare)
         except StoreUnavailableError as error:
             if error.__cause__ is None or not is_connection_lost(error.__cause__):
                 raise
-        return await self._fetch_once(statement, parameters, local)
+        return await self._fetch_once(statement, parameters, local, prepare=prepare)
 
     async def _fetch_once(
-        self, statement: LiteralString, parameters: Parameters, local: Mapping[str, str] | None
+        self, statement: LiteralString, parameters: Parameters, local: Mapping[str, str] | None, *, prepare: bool
     ) -> list[Row]:
         connection = await self._acquire()
         try:
             if local or self.endpoint.transaction_pooler:
-                rows = await self._fetch_locally(connection, statement, parameters, local or {})
+                rows = await self._fetch_locally(connection, statement, parameters, local or {}, prepare=prepare)
             else:
-                cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
+                cursor = await connection.execute(statement, parameters, prepare=prepare, binary=True)
                 rows = await cursor.fetchall()
             self._last_use = time.monotonic()
             return rows
@@ -143,6 +149,8 @@ class Pool:
         statement: LiteralString,
         parameters: Parameters,
         local: Mapping[str, str],
+        *,
+        prepare: bool,
     ) -> list[Row]:
         settings = {**self.endpoint.session, **local} if self.endpoint.transaction_pooler else local
         if self.endpoint.transaction_pooler:
@@ -152,7 +160,7 @@ class Pool:
                 return await cursor.fetchall()
         async with connection.pipeline(), connection.transaction():
             await connection.execute(*set_config(settings, is_local=True))
-            cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
+            cursor = await connection.execute(statement, parameters, prepare=prepare, binary=True)
             return await cursor.fetchall()
 
     @asynccontextmanager

@@ -16,6 +16,8 @@ class Queries:
 
     search_index: LiteralString
     search_exact: LiteralString
+    search_counted: LiteralString
+    statistics: LiteralString
     count_up_to: LiteralString
     get: LiteralString
     scan: LiteralString
@@ -32,7 +34,7 @@ def _statements() -> dict[str, str]:
 
 
 _STATEMENTS: Final = _statements()
-_LATE: Final = ("where", "limit")
+_LATE: Final = ("where", "limit", "turn")
 
 
 @cache

@@ -1,31 +1,24 @@
 """The PostgreSQL store: records in `content_vectors`, nearest neighbours by its HNSW index."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 
 from media_gateway.database.faults import is_connection_lost, translated
 from media_gateway.database.pool import Endpoint, Pool, Row
-from media_gateway.database.statements import filled
 from media_gateway.errors import OutcomeUnknownError, StoreUnavailableError, UnsupportedError
-from media_gateway.models import ContentVector, Hit, SearchRequest, SearchResult, StoreStats, VectorSpace
+from media_gateway.models import ContentVector, SearchRequest, SearchResult, StoreStats, VectorSpace
 from media_gateway.stores.postgres.bulk import bulk_load
 from media_gateway.stores.postgres.queries import queries_for
-from media_gateway.stores.postgres.where import Where, where_clause
+from media_gateway.stores.postgres.search import NearestSearch
 from media_gateway.stores.postgres.writes import IssuedWrites, Write
 from media_gateway.validation import checked_items, checked_key, checked_keys, checked_request, encoded_metadata
 
-SMALL: Final = 1_000
-"""Rows up to which a search scans them all: as quick as the index there, and exact."""
-_SMALL_CHECK_SECONDS: Final = 30.0
 _BATCH: Final = 500
 """Rows of one upsert statement, so that it ends well within the statement timeout with an index to keep."""
-_LARGEST_EF: Final = 1_000
-"""The largest `hnsw.ef_search` that pgvector takes."""
 _CONFLICTS: Final = ("40001", "40P01")
 _ATTEMPTS: Final = 3
 
@@ -42,11 +35,9 @@ class PostgresStore:
         self._pool = pool
         self._space = space
         self._ef_search = ef_search
-        self._always_exact = always_exact
         self._queries = queries_for(pool.endpoint.engine)
+        self._search = NearestSearch(pool, self._queries, ef_search=ef_search, always_exact=always_exact)
         self._writes = IssuedWrites()
-        self._small_until = 0.0
-        self._is_small = False
 
     @property
     def space(self) -> VectorSpace:
@@ -116,12 +107,7 @@ class PostgresStore:
             raise UnsupportedError(
                 "this store cannot search by text; give a vector alone", feature="text search", store="postgres"
             )
-        where = where_clause(request.where, tuple(request.exclude))
-        if not (request.exact or self._always_exact or await self._small()):
-            rows = await self._fetch(self._queries.search_index, request, where)
-            if len(rows) >= request.k:
-                return _result(rows, request, exact=False)
-        return _result(await self._fetch(self._queries.search_exact, request, where), request, exact=True)
+        return await self._search.find(request)
 
     async def scan(self, *, after: str | None = None, batch_size: int = 1000) -> AsyncIterator[list[ContentVector]]:
         """Yield all records in the order of their keys, in lists of at most *batch_size*."""
@@ -162,28 +148,12 @@ class PostgresStore:
         searches wait meanwhile.
         """
         count = await bulk_load(self.endpoint, self._space, batches)
-        self._small_until = 0.0
+        self._search.forget_size()
         return count
 
     async def aclose(self) -> None:
         """Close the pool; closing twice does no harm."""
         await self._pool.aclose()
-
-    async def _fetch(self, statement: LiteralString, request: SearchRequest, where: Where) -> list[Row]:
-        text = filled(statement, {"where": where.clause, "limit": str(int(request.k))})
-        local = None
-        if request.k > self._ef_search // 2 and statement is self._queries.search_index:
-            # The index returns what it has seen: to find k well it must look at more than k.
-            width = min(max(2 * request.k, self._ef_search), _LARGEST_EF)
-            local = {self.endpoint.engine.ef_search: str(width)} if width > self._ef_search else None
-        return await self._pool.fetch(text, {"vector": request.vector, **where.values}, local=local)
-
-    async def _small(self) -> bool:
-        if time.monotonic() >= self._small_until:
-            ((count,),) = await self._pool.fetch(self._queries.count_up_to, {"limit": SMALL + 1})
-            self._is_small = count <= SMALL
-            self._small_until = time.monotonic() + _SMALL_CHECK_SECONDS
-        return self._is_small
 
     async def _write(
         self,
@@ -233,15 +203,3 @@ def _columns(items: Sequence[ContentVector]) -> dict[str, list[Any]]:
 
 def _record(row: Row) -> ContentVector:
     return ContentVector(key=row[0], vector=row[1], metadata=row[2])
-
-
-def _result(rows: list[Row], request: SearchRequest, *, exact: bool) -> SearchResult:
-    lowest = request.min_score
-    hits = [
-        Hit(key=key, score=min(1.0, max(-1.0, score)), metadata=metadata)
-        for key, score, metadata in rows
-        if lowest is None or score > lowest
-    ]
-    # By code point, as the table's collation orders keys.
-    hits.sort(key=lambda hit: (-hit.score, hit.key))
-    return SearchResult(hits=hits, exact=exact, exhausted=len(hits) < request.k)

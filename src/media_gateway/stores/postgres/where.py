@@ -35,6 +35,11 @@ class Where:
     values: dict[str, Any]
 
     @property
+    def identity(self) -> str:
+        """Text that is the same for equal expressions with equal values only."""
+        return f"{self.text} {self.values!r}"
+
+    @property
     def clause(self) -> str:
         """The expression as a WHERE clause, or nothing."""
         return f"WHERE {self.text}" if self.text else ""

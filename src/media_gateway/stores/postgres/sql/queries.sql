@@ -14,6 +14,37 @@ FROM content_vectors
 ORDER BY (vector <=> %(vector)s) + 0, id
 LIMIT {{limit}}
 
+-- search_counted --
+-- Counts what passes, no further than to where the index is cheaper than a scan, and goes the cheaper way; the other
+-- way is never started. The count comes with every row.
+WITH passing AS MATERIALIZED (
+    SELECT count(*) AS number FROM (SELECT FROM content_vectors {{where}} LIMIT {{turn}} + 1) AS counted
+)
+(
+    SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing)
+    FROM content_vectors
+    {{where}} AND (SELECT number FROM passing) <= {{turn}}
+    ORDER BY (vector <=> %(vector)s) + 0, id
+    LIMIT {{limit}}
+)
+UNION ALL
+(
+    SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing)
+    FROM content_vectors
+    {{where}} AND (SELECT number FROM passing) > {{turn}}
+    ORDER BY vector <=> %(vector)s
+    LIMIT {{limit}}
+)
+
+-- statistics --
+-- What ANALYZE knows of the columns that conditions speak of; one row without a column when it knows nothing.
+SELECT reltuples, attname, null_frac, most_common_vals::text::text[], most_common_freqs,
+    histogram_bounds::text::text[], most_common_elems::text::text[], most_common_elem_freqs
+FROM pg_class
+LEFT JOIN pg_stats ON tablename = relname AND schemaname = relnamespace::regnamespace::text
+    AND attname IN ('media_type', 'genre_ids', 'vote_average', 'release_date')
+WHERE pg_class.oid = 'content_vectors'::regclass
+
 -- count_up_to --
 -- How many rows there are, counted no further than a limit.
 SELECT count(*) FROM (SELECT FROM content_vectors LIMIT %(limit)s) AS counted

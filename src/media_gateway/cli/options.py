@@ -1,0 +1,56 @@
+"""The options that several commands share, and the settings that they lead to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from media_gateway.settings import Settings
+
+
+class BackendChoice(StrEnum):
+    """Where vectors live."""
+
+    memory = "memory"
+    postgres = "postgres"
+
+
+class TypeChoice(StrEnum):
+    """What a title is."""
+
+    movie = "movie"
+    tv = "tv"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+BackendOption = Annotated[
+    BackendChoice | None, typer.Option(help="Where vectors live; wins over RUVECTOR_BACKEND.", show_default=False)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalOptions:
+    """What was given before the command's name."""
+
+    backend: BackendChoice | None
+
+
+def read_settings(context: typer.Context, backend: BackendChoice | None = None, **arguments: Any) -> "Settings":
+    """Return the settings of a command, for which *backend* or else the global `--backend` was given."""
+    from media_gateway.settings import Settings
+
+    given: GlobalOptions = context.find_root().obj
+    chosen = backend or given.backend
+    return Settings.read(backend=chosen.value if chosen else None, **arguments)
+
+
+def place(settings: "Settings") -> str:
+    """Return how the commands name where they read and write."""
+    return f"the memory file {settings.memory_path}" if settings.backend == "memory" else settings.server()
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: *commands* to copy."""
+    return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))

@@ -1,0 +1,27 @@
+"""The numbers that decide between scanning and the index, and where they come from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexTuning:
+    """How a memory store searches. The defaults were measured by `benchmarks/memory_index.py` on two cores.
+
+    *exact_floats*: below this many numbers (records times dimension) there is no index; a scan of 2 million takes
+    0.4 ms. *candidate_cost*: records that can be scored where they lie while the index widens its search by one.
+    *loop_floats*: a scan of more numbers than this leaves the event loop, since it takes longer than the hop costs.
+    *most_candidates*: beyond it a scan outside the event loop is preferred to a long search on it.
+    *rebuild_share*: share of replaced and deleted nodes at which the graph is built anew.
+    *connectivity* and *expansion_add* are M and efConstruction of HNSW (Malkov and Yashunin 2016, arXiv:1603.09320);
+    *expansions* are the efSearch values among which the smallest that reaches the recall target is chosen.
+    """
+
+    exact_floats: int = 2_000_000
+    candidate_cost: float = 20.0
+    loop_floats: int = 2_000_000
+    most_candidates: int = 2_000
+    rebuild_share: float = 0.3
+    connectivity: int = 16
+    expansion_add: int = 128
+    first_expansion: int = 128
+    expansions: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

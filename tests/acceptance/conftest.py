@@ -1,0 +1,52 @@
+"""The sample catalogue in both backends, loaded once by the command itself."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import SAMPLE_ROWS, Command
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command in an empty folder."""
+    return Command(folder=tmp_path, variables={})
+
+
+@pytest.fixture(scope="session")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    command = Command(folder=tmp_path_factory.mktemp("memory"), variables={})
+    loaded = command("load", "sample", "--json").json()
+    assert (loaded["rows"], loaded["written"], loaded["unchanged"]) == (SAMPLE_ROWS, SAMPLE_ROWS, 0)
+    return command
+
+
+@pytest.fixture(scope="session")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The demo, run in a folder with a space; its server also listens on a port."""
+    folder = tmp_path_factory.mktemp("post gres")
+    command = Command(folder=folder, variables={})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    try:
+        assert command("db", "start", "--port", str(port)).code == 0
+        demo = command("demo")
+        assert demo.code == 0, demo.err
+        folder.joinpath("demo.txt").write_text(demo.out)
+        yield command
+    finally:
+        command("db", "stop")
+
+
+@pytest.fixture(scope="session")
+def embedded(demonstrated: Command) -> Command:
+    return Command(folder=demonstrated.folder, variables={"RUVECTOR_BACKEND": "postgres"})
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def loaded(request: pytest.FixtureRequest) -> Command:
+    """A backend that holds the sample catalogue."""
+    return request.getfixturevalue(request.param)
