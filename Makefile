@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
+# Tests run on this many processors at once.
+JOBS ?= 2
 
 .PHONY: demo check test test-full drill bench format clean
 
@@ -24,7 +26,7 @@ check: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not full and not drill"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full and not drill and not live"
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -104,7 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
         standin = self.standin
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with standin.lock:
-            standin.received.append(Received(path=self.path, headers={name.lower(): value for name, value in self.headers.items()}, body=body))
+            standin.received.append(
+                Received(
+                    path=self.path, headers={name.lower(): value for name, value in self.headers.items()}, body=body
+                )
+            )
             standin.under_way += 1
             standin.most_under_way = max(standin.most_under_way, standin.under_way)
             fault = standin.faults.popleft() if standin.faults else None

@@ -290,7 +290,7 @@ def _vote_average(value: object) -> float | None:
 def _release_date(value: object) -> date | None:
     if value is None or value == "":
         return None
-    if isinstance(value, date):
+    if type(value) is date:  # a datetime is a date too, but names a moment
         return value
     day = usable_date(value)
     if day is None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -34,16 +34,18 @@ class _LoopThread:
     def run(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Return what *work* gives; an interrupt in here cancels it. Raises StoreError once the loop is stopped."""
         closed = "this gateway is closed; open another one with open_sync_gateway()"
+        call = _Call(work)
         try:
-            future: Future[_T] = self._portal.start_task_soon(work)
-        except RuntimeError as error:
-            raise StoreError(closed) from error
-        try:
-            return future.result()
+            return self._portal.start_task_soon(call.run).result()
         except CancelledError as error:
             raise StoreError(closed) from error
-        except BaseException:
-            future.cancel()
+        except RuntimeError as error:
+            if call.is_started:
+                raise
+            raise StoreError(closed) from error
+        except KeyboardInterrupt:
+            # It may have come before there was a future to cancel.
+            self._portal.start_task_soon(call.give_up)
             raise
 
     @property
@@ -55,6 +57,32 @@ class _LoopThread:
         """Cancel what still runs, and end the thread."""
         self._portal.call(self._portal.stop, True)
         self._thread.join()
+
+
+class _Call(Generic[_T]):
+    """One piece of *work* on the loop, which can be given up at any time."""
+
+    def __init__(self, work: Callable[[], Awaitable[_T]]) -> None:
+        self._work = work
+        self._scope: anyio.CancelScope | None = None
+        self._is_given_up = False
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the work was begun."""
+        return self._scope is not None
+
+    async def run(self) -> _T:
+        with anyio.CancelScope() as self._scope:
+            if not self._is_given_up:
+                return await self._work()
+        raise CancelledError
+
+    async def give_up(self) -> None:
+        """Cancel the work, or keep it from starting."""
+        self._is_given_up = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 def _serve(ready: "Future[BlockingPortal]") -> None:

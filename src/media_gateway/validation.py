@@ -51,6 +51,20 @@ def checked_keys(keys: Sequence[str]) -> list[str]:
     return [checked_key(key) for key in keys]
 
 
+def checked_page(after: str | None, batch_size: int) -> None:
+    """Check what a scan is asked for: *after* is any text that PostgreSQL can hold, *batch_size* 1 or more.
+
+    Raises InvalidKeyError and InvalidRequestError.
+    """
+    reason = None if after is None else unusable_text(after)
+    if reason is not None:
+        raise InvalidKeyError(
+            f"after is {shown(after)}, which has {reason}; leave it out", field="after", given=after, expected="text"
+        )
+    if isinstance(batch_size, bool) or batch_size < 1:
+        raise _invalid("batch_size", batch_size, "a whole number from 1")
+
+
 def checked_vector(vector: object, dimension: int, *, field: str = "vector") -> Vector:
     """Return *vector* as (dimension,) float32.
 

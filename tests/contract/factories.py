@@ -126,7 +126,6 @@ FACTORIES: dict[str, Callable[[pytest.FixtureRequest], StoreFactory]] = {
     "memory": lambda request: MemoryFactory(request.getfixturevalue("tmp_path")),
     "memory-ann": lambda request: IndexedMemoryFactory(request.getfixturevalue("tmp_path")),
     "postgres": lambda request: PostgresFactory(request.getfixturevalue("postgres")),
-    "postgres-exact": lambda request: PostgresFactory(request.getfixturevalue("postgres"), exact=True),
 }
 
 

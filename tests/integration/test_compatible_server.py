@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.full]
 
 MODEL = "multilingual-e5-small-q4"
 FILMS = [
-    MediaContent(id=1, media_type="movie", title="Jaws", overview="A police chief hunts a shark that preys on swimmers."),
+    MediaContent(
+        id=1, media_type="movie", title="Jaws", overview="A police chief hunts a shark that preys on swimmers."
+    ),
     MediaContent(id=2, media_type="movie", title="Up", overview="A widower flies his house away under balloons."),
     MediaContent(id=3, media_type="movie", title="Heat", overview="A detective closes in on a crew of bank robbers."),
     MediaContent(id=4, media_type="movie", title="Alien", overview="The crew of a spaceship is hunted by a creature."),
@@ -80,7 +82,11 @@ async def test_the_dimension_that_it_ignores_is_caught(server: Server):
 async def test_its_vectors_are_unit_and_mean_something(server: Server, embedder: OpenAIEmbedder):
     films = await embedder.embed([film.text for film in FILMS])
     np.testing.assert_allclose(np.linalg.norm(films, axis=1), 1, atol=1e-6)
-    for query, title in (("requin qui attaque les nageurs", "Jaws"), ("braqueurs de banque", "Heat"), ("balloons", "Up")):
+    for query, title in (
+        ("requin qui attaque les nageurs", "Jaws"),
+        ("braqueurs de banque", "Heat"),
+        ("balloons", "Up"),
+    ):
         (vector,) = await embedder.embed([query], "query")
         assert FILMS[int((films @ vector).argmax())].title == title
     assert embedder.counted.tokens > 40

@@ -177,9 +177,9 @@ async def test_a_catalogue_loaded_again_is_not_embedded_again(postgres: TestServ
         assert embedding["cache"]["hit_rate"] == 1
         assert "server" in stats.details
     assert len(service.received) == asked
-    async with open_gateway(settings_for(conninfo, openai_base_url=service.openai_url, embedding_cache_table=False)) as (
-        gateway
-    ):
+    async with open_gateway(
+        settings_for(conninfo, openai_base_url=service.openai_url, embedding_cache_table=False)
+    ) as (gateway):
         await gateway.search("Film 7")
     assert len(service.received) == asked + 1
     postgres.drop_database(conninfo)

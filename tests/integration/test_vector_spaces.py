@@ -106,7 +106,9 @@ def test_the_chain_takes_what_is_configured():
         settings = Settings.read(**given)
         assert chosen_provider(settings) == provider
         assert isinstance(build_embedder(settings), kind)
-    assert build_embedder(Settings.read(**key)).space == VectorSpace(model="openai/text-embedding-3-small", dimension=768)
+    assert build_embedder(Settings.read(**key)).space == VectorSpace(
+        model="openai/text-embedding-3-small", dimension=768
+    )
     assert build_embedder(Settings.read(**key, dimension=256)).space.dimension == 256
     assert build_embedder(Settings.read(**project)).space == VectorSpace(
         model="vertex/text-embedding-005", dimension=768

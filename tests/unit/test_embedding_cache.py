@@ -240,9 +240,7 @@ async def test_what_a_long_call_has_finished_is_kept_when_it_fails_later(server:
     await cache.aclose()
 
 
-async def test_a_table_that_fails_costs_its_help_and_one_line_of_log(
-    server: StandIn, caplog: pytest.LogCaptureFixture
-):
+async def test_a_table_that_fails_costs_its_help_and_one_line_of_log(server: StandIn, caplog: pytest.LogCaptureFixture):
     table = MemoryTable()
     table.is_broken = True
     cache = CachedEmbedder(remote(server), table=table)

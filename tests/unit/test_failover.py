@@ -51,9 +51,7 @@ def at(server: StandIn, **arguments: Any) -> OpenAIEmbedder:
     return OpenAIEmbedder(**{"base_url": server.openai_url, "policy": ONCE} | arguments)
 
 
-async def test_the_first_endpoint_serves_while_it_works(
-    first: StandIn, second: StandIn, embedder: FailoverEmbedder
-):
+async def test_the_first_endpoint_serves_while_it_works(first: StandIn, second: StandIn, embedder: FailoverEmbedder):
     for text in ("Jaws", "Up"):
         (vector,) = await embedder.embed([text])
         np.testing.assert_allclose(vector, first.expected(MODEL, text, 768), atol=1e-6)

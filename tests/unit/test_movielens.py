@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import date
 from itertools import pairwise
@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media_gateway.contracts import EventSource
+from media_gateway import Settings, open_gateway
+from media_gateway.contracts import EmbeddingPurpose, EventSource
+from media_gateway.embeddings import LocalEmbedder
 from media_gateway.errors import FileFormatError, StoreFullError
-from media_gateway.models import WatchEvent
+from media_gateway.models import Matrix, WatchEvent
 from media_gateway.transfer.movielens import MovieLens, MovieLensRatings, open_movielens
 from media_gateway.transfer.movielens.timesort import sorted_by_time
 from media_gateway.transfer.movielens.titles import split_title
@@ -386,6 +388,31 @@ def test_no_room_to_sort_is_told(tmp_path: Path) -> None:
         list(sorted_by_time([_rows([1]), _rows([0])], block=1, scratch=tmp_path / "nowhere"))
 
 
+class Counting(LocalEmbedder):
+    """The local model, counting the texts that it embeds."""
+
+    count = 0
+
+    async def embed(self, texts: Sequence[str], purpose: EmbeddingPurpose = "document") -> Matrix:
+        self.count += len(texts)
+        return await super().embed(texts, purpose)
+
+
+async def _load(folder: MovieLens, path: Path, embedder: Counting) -> None:
+    async with open_gateway(Settings.read(memory_path=path), embedder=embedder) as gateway:
+        for batch in folder.batches(200):
+            await gateway.add([row.content for row in batch])
+        assert (await gateway.stats()).count == len(folder.films)
+
+
+async def test_a_second_load_embeds_nothing(tmp_path: Path) -> None:
+    folder = open_movielens(ml_latest(tmp_path))
+    for expected in (5, 0):
+        embedder = Counting()
+        await _load(folder, tmp_path / "data.snap", embedder)
+        assert embedder.count == expected
+
+
 @pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_the_whole_of_ml_100k_from_the_wheel_that_carries_it(tmp_path: Path) -> None:
@@ -403,3 +430,7 @@ async def test_the_whole_of_ml_100k_from_the_wheel_that_carries_it(tmp_path: Pat
     assert len({event.user for event in found}) == 943
     assert {event.key for event in found} == {film.key for film in folder.films}
     assert all(a.time <= b.time for a, b in pairwise(found))
+    for expected in (1_682, 0):
+        embedder = Counting()
+        await _load(folder, tmp_path / "data.snap", embedder)
+        assert embedder.count == expected

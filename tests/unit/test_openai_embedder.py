@@ -180,6 +180,15 @@ async def test_a_service_that_stays_down_is_named_with_what_to_do(server: StandI
     await embedder.aclose()
 
 
+async def test_a_query_is_given_up_sooner_than_documents(server: StandIn, embedder: OpenAIEmbedder):
+    for purpose, requests in (("query", 3), ("document", 6)):
+        server.received.clear()
+        server.faults.extend([status(503)] * requests)
+        with pytest.raises(EmbeddingUnavailableError):
+            await embedder.embed(["Jaws"], purpose)  # type: ignore[arg-type]
+        assert len(server.received) == requests
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_the_wait_that_the_service_asks_for_is_kept(server: StandIn, embedder: OpenAIEmbedder, form: str):
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # in whole seconds
@@ -413,6 +422,17 @@ def test_unusable_urls_are_refused_without_showing_a_password():
         with pytest.raises(SettingsError) as caught:
             OpenAIEmbedder(base_url=url)
         assert "hunter2" not in f"{caught.value} {vars(caught.value)}"
+
+
+async def test_blanks_around_a_key_do_no_harm_and_other_characters_are_refused_unseen(server: StandIn):
+    embedder = make(server, api_key=SecretStr(f" {KEY}\n"))
+    await embedder.embed(["Jaws"])
+    assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
+    await embedder.aclose()
+    for bad in (f"{KEY}\nX: y", f"{KEY} {KEY}", f"{KEY}é", f"{KEY}\x00"):
+        with pytest.raises(SettingsError, match="OPENAI_API_KEY") as caught:
+            make(server, api_key=SecretStr(bad))
+        assert KEY not in f"{caught.value} {vars(caught.value)}"
 
 
 def test_the_sdk_is_imported_only_when_it_is_used_and_named_when_it_is_missing():

@@ -82,9 +82,7 @@ async def test_gemini_models_are_asked_for_one_text_at_a_time(server: StandIn):
     texts = [f"film {number}" for number in range(7)]
     vectors = await embedder.embed(texts, "query")
     for text, vector in zip(texts, vectors, strict=True):
-        np.testing.assert_allclose(
-            vector, server.expected("gemini-embedding-001RETRIEVAL_QUERY", text, 768), atol=1e-6
-        )
+        np.testing.assert_allclose(vector, server.expected("gemini-embedding-001RETRIEVAL_QUERY", text, 768), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert len(server.received) == 7
     assert embedder.counted.tokens == 14
@@ -101,6 +99,12 @@ async def test_requests_stay_within_the_limits(server: StandIn, embedder: Vertex
     assert len(server.texts) == 262
     # Cut here to what is worth sending, and once more by the service.
     assert embedder.counted.cut_texts == 4
+
+
+async def test_first_requests_at_once_share_one_client(server: StandIn):
+    embedder = make(server, batch_size=1)
+    assert (await embedder.embed([f"film {number}" for number in range(8)])).shape == (8, 768)
+    await embedder.aclose()
 
 
 async def test_characters_are_counted_and_priced(server: StandIn, embedder: VertexEmbedder):

@@ -45,7 +45,8 @@ def _from_json(text: str) -> Any:
 
 def _from_file(path: Path) -> Any:
     try:
-        rows: Any = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            rows: Any = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is no NumPy array"
         raise FileFormatError(

@@ -44,11 +44,13 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what a driver's *error* says in one line, without the parts that repeat the statement."""
+    """Return what a driver's *error* says in one line: the server's primary message, or libpq's without its hints."""
     diagnosis = getattr(error, "diag", None)
     primary = diagnosis.message_primary if diagnosis is not None else None
-    text = primary or str(error).strip()
-    return text.splitlines()[-1].strip() if text else type(error).__name__
+    lines = [line.strip() for line in (primary or str(error)).splitlines() if line.strip()]
+    # libpq asks "Is the server running on that host ...?" behind the reason.
+    reasons = [line for line in lines if not line.endswith("?")]
+    return (reasons or lines or [type(error).__name__])[-1]
 
 
 def unavailable(error: BaseException, server: str) -> StoreUnavailableError:

@@ -28,6 +28,7 @@ from media_gateway.embeddings.services import (
     unusable,
 )
 from media_gateway.embeddings.usage import PRICES
+from media_gateway.errors import SettingsError
 from media_gateway.models import VectorSpace
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ LIMITS: Final = Limits(texts=2_048, tokens=300_000, text_bytes=8_191)
 
 _QUICK: Final = 32
 """Vectors that are read on the event loop, in a millisecond; 2,048 of them take a tenth of a second."""
+_NO_KEY: Final = "none"
+"""The SDK insists on a key; servers that ask for none look at none."""
 _NO_QUOTA: Final = "insufficient_quota"
 
 
@@ -51,8 +54,8 @@ class OpenAIEmbedder(RemoteEmbedder):
     out, for models of one size; *dimension* must then be that size. *batch_size* is the most texts of a request, for
     servers that take fewer than OpenAI.
 
-    Building one connects to nothing; raises SettingsError for an unusable URL and EmbeddingError when the SDK is not
-    installed. `embed` is described at `RemoteEmbedder`.
+    Building one connects to nothing; raises SettingsError for an unusable URL or key and EmbeddingError when the SDK is
+    not installed. `embed` is described at `RemoteEmbedder`.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class OpenAIEmbedder(RemoteEmbedder):
         url = checked_url(base_url, field="OPENAI_BASE_URL")
         texts = min(batch_size or LIMITS.texts, LIMITS.texts)
         super().__init__(
-            _OpenAIApi(api_key, url, model, dimension, send_dimensions=send_dimensions),
+            _OpenAIApi(_checked_key(api_key), url, model, dimension, send_dimensions=send_dimensions),
             space=space,
             limits=Limits(texts=texts, tokens=LIMITS.tokens, text_bytes=LIMITS.text_bytes),
             price=PRICES.get(space.model) if host_of(url) == host_of(BASE_URL) else None,
@@ -133,7 +136,7 @@ class _OpenAIApi:
             openai = self._sdk = self._sdk or await imported("openai")
             client = self._client
             if client is None:
-                key = self._api_key.get_secret_value() if self._api_key is not None else "none"
+                key = self._api_key.get_secret_value() if self._api_key else _NO_KEY
                 # One place repeats requests and limits their time: ours.
                 client = openai.AsyncOpenAI(api_key=key, base_url=self._base_url, max_retries=0, timeout=None)
                 self._client = client
@@ -166,6 +169,21 @@ class _OpenAIApi:
         if isinstance(vectors, Fault):
             return vectors
         return Answer(vectors=vectors, tokens=_tokens(parsed))
+
+
+def _checked_key(key: SecretStr | None) -> SecretStr | None:
+    # What HTTP libraries say about a header that they cannot send quotes it.
+    if key is None:
+        return None
+    stripped = key.get_secret_value().strip()
+    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise SettingsError(
+            "OPENAI_API_KEY holds a blank or a character that no key has (value hidden); copy the key once more",
+            field="OPENAI_API_KEY",
+            given="(hidden)",
+            expected="a key of plain letters, digits and signs",
+        )
+    return SecretStr(stripped)
 
 
 def _in_order(items: Sequence[dict[str, Any]]) -> list[Any] | None:

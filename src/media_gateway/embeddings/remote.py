@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from media_gateway.embeddings.texts import checked_texts, cut_to_bytes
 from media_gateway.embeddings.usage import Price, Usage, UsageMeter
 from media_gateway.errors import EmbeddingError
 from media_gateway.models import Matrix, VectorSpace
+
+_QUERY_ATTEMPTS: Final = 3
+"""Requests for a query at most: somebody is waiting."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +43,11 @@ class RemoteEmbedder:
         self._api = api
         self._space = space
         self._limits = limits
-        self._policy = policy or RetryPolicy()
+        chosen = policy or RetryPolicy()
+        self._policies: Mapping[EmbeddingPurpose, RetryPolicy] = {
+            "query": replace(chosen, attempts=min(chosen.attempts, _QUERY_ATTEMPTS)),
+            "document": chosen,
+        }
         self._meter = UsageMeter(price)
         self._lanes: Mapping[EmbeddingPurpose, asyncio.Semaphore] = {
             "query": asyncio.Semaphore(concurrency),
@@ -90,6 +97,7 @@ class RemoteEmbedder:
             self._check_open()
             raise
         if fault is not None:
+            self._check_open()
             raise self._api.service.error(fault)
         return vectors
 
@@ -117,9 +125,8 @@ class RemoteEmbedder:
 
         async def embed_batch(batch: list[int]) -> Fault | None:
             async with self._lanes[purpose]:
-                outcome = await repeated(
-                    lambda again: self._ask([texts[i] for i in batch], purpose, again), self._policy
-                )
+                chosen = [texts[index] for index in batch]
+                outcome = await repeated(lambda again: self._ask(chosen, purpose, again), self._policies[purpose])
             if isinstance(outcome, Fault):
                 return outcome
             vectors[batch] = outcome.vectors

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from media_gateway.contracts import EmbeddingPurpose
 from media_gateway.embeddings.batching import Limits
@@ -44,6 +44,7 @@ GEMINI_LIMITS: Final = Limits(texts=1, tokens=19_500, text_bytes=16_384)
 """The same page: Gemini models take one text a request."""
 
 _TASKS: Final[Mapping[EmbeddingPurpose, str]] = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
+_MULTI_REGIONS: Final = ("us", "eu")
 _HTTP_LIBRARIES: Final = {"httpx2": "HTTPError", "httpx": "HTTPError", "aiohttp": "ClientError"}
 """What the SDK may send requests with, and the root of its errors."""
 
@@ -87,6 +88,14 @@ class VertexEmbedder(RemoteEmbedder):
         )
 
 
+class _Sdk(NamedTuple):
+    """The modules of Google's SDK that are spoken to."""
+
+    types: ModuleType
+    errors: ModuleType
+    auth: ModuleType
+
+
 class _VertexApi:
     def __init__(
         self,
@@ -105,11 +114,11 @@ class _VertexApi:
         self._base_url = base_url
         self._credentials = credentials
         self._opening = asyncio.Lock()
+        self._sdk: _Sdk | None = None
         self._client: Client | None = None
-        host = "aiplatform.googleapis.com" if location == "global" else f"{location}-aiplatform.googleapis.com"
         self.service = Service(
             name="Vertex AI",
-            endpoint=host if base_url is None else host_of(base_url),
+            endpoint=_host(location) if base_url is None else host_of(base_url),
             model=f"vertex/{model}",
             check={
                 "unavailable": f"try again later, or name further locations of {model} in VERTEX_LOCATION",
@@ -122,17 +131,18 @@ class _VertexApi:
         )
 
     async def request(self, texts: Sequence[str], purpose: EmbeddingPurpose) -> Answer | Fault:
-        types, errors, auth = await self._sdk()
+        sdk, client = await self._opened()
+        types, errors, auth = sdk
         config = types.EmbedContentConfig(task_type=_TASKS[purpose], output_dimensionality=self._dimension)
-        client = await self._opened(types)
         try:
             response = await client.aio.models.embed_content(model=self._model, contents=list(texts), config=config)
         except errors.APIError as error:
             return _status_fault(error, texts)
         except auth.TransportError as error:
             return unreachable(f"cannot be asked: Google's login server cannot be reached ({type(error).__name__})")
-        except auth.GoogleAuthError as error:
-            return Fault(kind="authentication", reason=f"cannot be asked: no usable login ({type(error).__name__})")
+        except (auth.GoogleAuthError, RuntimeError) as error:
+            reason = f"cannot be asked: no usable login ({type(error).__name__})"
+            return Fault(kind="authentication", reason=reason, is_transient=getattr(error, "retryable", False))
         except (OSError, *_http_errors()) as error:
             return unreachable(f"cannot be reached, or ended the connection ({type(error).__name__})")
         except (json.JSONDecodeError, AttributeError, TypeError, ValueError, KeyError):
@@ -146,17 +156,19 @@ class _VertexApi:
             await client.aio.aclose()
             client.close()
 
-    @staticmethod
-    async def _sdk() -> tuple[ModuleType, ModuleType, ModuleType]:
-        names = ("google.genai.types", "google.genai.errors", "google.auth.exceptions")
-        types, errors, auth = [sys.modules.get(name) or await imported(name) for name in names]
-        return types, errors, auth
-
-    async def _opened(self, types: ModuleType) -> "Client":
+    async def _opened(self) -> "tuple[_Sdk, Client]":
+        # Under the lock: a module that another task is just importing can be looked at, but is not whole.
         async with self._opening:
+            if self._sdk is None:
+                self._sdk = _Sdk(
+                    types=await imported("google.genai.types"),
+                    errors=await imported("google.genai.errors"),
+                    auth=await imported("google.auth.exceptions"),
+                )
             client = self._client
             if client is None:
                 genai = await imported("google.genai")
+                types = self._sdk.types
                 options = types.HttpOptions(
                     base_url=self._base_url,
                     # One place repeats requests: ours. Without options the SDK repeats some by itself.
@@ -172,7 +184,7 @@ class _VertexApi:
                     http_options=options,
                 )
                 self._client = client
-            return client
+            return self._sdk, client
 
     def _answer(self, response: "EmbedContentResponse", count: int) -> Answer | Fault:
         embeddings = response.embeddings or []
@@ -188,6 +200,15 @@ class _VertexApi:
             characters=metadata.billable_character_count if metadata is not None else None,
             cut=sum(bool(each.truncated) for each in statistics if each is not None),
         )
+
+
+def _host(location: str) -> str:
+    """Return the endpoint that the SDK chooses for *location*."""
+    if location == "global":
+        return "aiplatform.googleapis.com"
+    if location in _MULTI_REGIONS:
+        return f"aiplatform.{location}.rep.googleapis.com"
+    return f"{location}-aiplatform.googleapis.com"
 
 
 def _status_fault(error: Any, texts: Sequence[str]) -> Fault:

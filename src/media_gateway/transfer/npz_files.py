@@ -49,7 +49,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     if not zipfile.is_zipfile(path):
         _refuse(path, f"is {recognised(head) or 'something else'}", "npz, as its ending says")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file that it cannot make out open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         reason = str(error).partition("\n")[0][:200]

@@ -9,8 +9,8 @@ from typing import Final, NoReturn, Self
 import anyio.to_thread
 import numpy as np
 
-from media_gateway.errors import InvalidKeyError, InvalidRequestError, StoreError, UnsupportedError, shown
-from media_gateway.json_values import parse, unusable_text
+from media_gateway.errors import StoreError, UnsupportedError
+from media_gateway.json_values import parse
 from media_gateway.models import ContentVector, SearchRequest, SearchResult, StoreStats, VectorSpace
 from media_gateway.stores.memory.changes import Remove
 from media_gateway.stores.memory.collection import Collection
@@ -21,7 +21,7 @@ from media_gateway.stores.memory.records import RecordsView
 from media_gateway.stores.memory.search import Contest, contest
 from media_gateway.stores.memory.storage import Storage
 from media_gateway.stores.memory.writer import Write, Writer
-from media_gateway.validation import checked_keys, checked_request
+from media_gateway.validation import checked_keys, checked_page, checked_request
 
 _FEW: Final = 64
 """Records that are checked, copied or parsed on the event loop; more of them take longer than the hop to a thread."""
@@ -73,6 +73,8 @@ class MemoryStore:
         """
         self._check_writable("bulk_load")
         load = BulkLoad(self._collection)
+        # Nothing, written behind all that was submitted before: what a key's batch is checked against is then there.
+        await self._written(Write(change=load.change(), is_new=True))
         async for batch in batches:
             await anyio.to_thread.run_sync(load.add, batch)
         change = await anyio.to_thread.run_sync(load.change)
@@ -127,7 +129,7 @@ class MemoryStore:
         out, records changed since come as they are when their turn comes.
         """
         self._check_open()
-        _check_page(after, batch_size)
+        checked_page(after, batch_size)
         if len(self._collection.records) <= _KEYS_SORTED_ON_LOOP:
             keys = self._keys(after)
         else:
@@ -232,14 +234,3 @@ def _refuse_writing(what: str) -> NoReturn:
         feature="writing",
         store="memory, for reading only",
     )
-
-
-def _check_page(after: str | None, batch_size: int) -> None:
-    if after is not None and unusable_text(after) is not None:
-        raise InvalidKeyError(
-            f"after is {shown(after)}, which has {unusable_text(after)}", field="after", given=after, expected="text"
-        )
-    if isinstance(batch_size, bool) or batch_size < 1:
-        raise InvalidRequestError(
-            f"batch_size is {shown(batch_size)}; expected 1 or more", field="batch_size", given=batch_size, expected=1
-        )

@@ -15,7 +15,7 @@ from media_gateway.stores.postgres.bulk import bulk_load
 from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.search import NearestSearch
 from media_gateway.stores.postgres.writes import IssuedWrites, Write
-from media_gateway.validation import checked_items, checked_key, checked_keys, checked_request, encoded_metadata
+from media_gateway.validation import checked_items, checked_keys, checked_page, checked_request, encoded_metadata
 
 _BATCH: Final = 500
 """Rows of one upsert statement, so that it ends well within the statement timeout with an index to keep."""
@@ -111,7 +111,8 @@ class PostgresStore:
 
     async def scan(self, *, after: str | None = None, batch_size: int = 1000) -> AsyncIterator[list[ContentVector]]:
         """Yield all records in the order of their keys, in lists of at most *batch_size*."""
-        last = "" if after is None else checked_key(after)
+        checked_page(after, batch_size)
+        last = after or ""
         while True:
             rows = await self._pool.fetch(self._queries.scan, {"after": last, "limit": batch_size})
             if rows:

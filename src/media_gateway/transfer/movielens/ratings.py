@@ -26,7 +26,8 @@ _BLOCK: Final = 20_000
 """Rows of each chunk that are merged at once: of 25 chunks, 10 MB."""
 _BATCH: Final = 2_000
 """Rows that become events in one turn: some 4 ms."""
-_BYTES: Final = 1 << 22
+_BYTES: Final = 1 << 20
+"""Bytes read at once; Arrow reads some 30 of such blocks ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)

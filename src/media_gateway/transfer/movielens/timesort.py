@@ -1,11 +1,10 @@
 """Rows sorted by time in bounded memory: sorted runs on disk, merged a block at a time."""
 
-from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +33,49 @@ def sorted_by_time(chunks: Iterable[Rows], *, block: int, scratch: Path | None =
         yield _sorted(first)
         return
     with _scratch_folder(scratch) as folder:
-        runs = [_written(first, folder / "0"), _written(second, folder / "1")]
+        runs = [_Run(first, folder / "0", block), _Run(second, folder / "1", block)]
         del first, second
         for chunk in ahead:
-            runs.append(_written(chunk, folder / str(len(runs))))
-        yield from _merged(runs, block)
+            runs.append(_Run(chunk, folder / str(len(runs)), block))
+        yield from _merged(runs)
+
+
+class _Run:
+    """The sorted rows of one chunk in a file, of which one block at a time is in memory."""
+
+    def __init__(self, chunk: Rows, path: Path, block: int) -> None:
+        rows = _sorted(chunk)
+        with _room_needed():
+            path.write_bytes(rows.data)
+        self._path = path
+        self._dtype = rows.dtype
+        self._block = block
+        self._next = 0
+        # Read back and not sliced: a slice would keep the whole chunk alive.
+        self._ahead = self._read()
+
+    @property
+    def seen(self) -> float | None:
+        """The time up to which all rows are in memory, but for more of that same time; None when there are no more."""
+        return float(self._ahead["time"][-1]) if len(self._ahead) else None
+
+    def taken(self, limit: float) -> Rows:
+        """Take out the rows up to the time *limit*."""
+        parts: list[Rows] = []
+        while len(self._ahead):
+            end = int(np.searchsorted(self._ahead["time"], limit, side="right"))
+            parts.append(self._ahead[:end])
+            if end < len(self._ahead):
+                self._ahead = self._ahead[end:]
+                break
+            self._ahead = self._read()
+        return np.concatenate(parts) if parts else self._ahead
+
+    def _read(self) -> Rows:
+        offset = self._next * self._dtype.itemsize
+        rows = np.fromfile(self._path, dtype=self._dtype, count=self._block, offset=offset)
+        self._next += len(rows)
+        return rows
 
 
 @contextmanager
@@ -64,24 +101,8 @@ def _sorted(chunk: Rows) -> Rows:
     return chunk[np.argsort(chunk["time"], kind="stable")]
 
 
-def _written(chunk: Rows, path: Path) -> Rows:
-    rows = _sorted(chunk)
-    with _room_needed():
-        path.write_bytes(rows.data)
-    return np.memmap(path, dtype=rows.dtype, mode="r")
-
-
-def _merged(runs: list[Rows], block: int) -> Iterator[Rows]:
-    starts = [0] * len(runs)
-    times: list[Any] = [run["time"] for run in runs]
-    while any(start < len(run) for start, run in zip(starts, runs, strict=True)):
+def _merged(runs: list[_Run]) -> Iterator[Rows]:
+    while ends := [run.seen for run in runs if run.seen is not None]:
         # Up to the earliest end of a block every run has shown all its rows; what comes later may still be overtaken.
-        limit = min(
-            run["time"][min(start + block, len(run)) - 1]
-            for start, run in zip(starts, runs, strict=True)
-            if start < len(run)
-        )
-        ends = [bisect_right(time, limit, lo=start) for time, start in zip(times, starts, strict=True)]
-        parts = [np.asarray(run[start:end]) for run, start, end in zip(runs, starts, ends, strict=True)]
-        yield _sorted(np.concatenate(parts))
-        starts = ends
+        limit = min(ends)
+        yield _sorted(np.concatenate([run.taken(limit) for run in runs]))
