@@ -3,32 +3,60 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SERVE ?= 1
 # Tests run on this many processors at once.
 JOBS ?= 2
 
 .PHONY: demo check test test-full drill bench format clean
 
-# The environment is current when its mark is newer than what it is made from; half an installation leaves no mark.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# One environment in three sizes. A size is current when its mark is newer than what it is made from; half an
+# installation leaves no mark.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "media-gateway needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
 	@touch $@
 
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-full: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev,full]'
+	@touch $(VENV)/.installed $(VENV)/.installed-dev $@
+
+# The main job: the embedded PostgreSQL, the sample catalogue, searches.
 demo: $(VENV)/.installed
 	$(BIN)/media-gateway demo
 
-check: $(VENV)/.installed
+check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-test: $(VENV)/.installed
+# Python and make only, on a real PostgreSQL that the tests start themselves.
+test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full and not drill and not live"
 
-format: $(VENV)/.installed
+# What needs further packages: data sets that a package ships, a notebook kernel, an OpenAI-compatible server.
+test-full: $(VENV)/.installed-full
+	$(BIN)/python -m pytest -m "full and not live"
+
+# Kills at random moments, many times over.
+drill: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m drill
+
+# Figures, never a gate: the local model, the in-process index, PostgreSQL.
+bench: $(VENV)/.installed-full
+	$(BIN)/python benchmarks/local_models.py
+	$(BIN)/python benchmarks/memory_index.py
+	$(BIN)/python benchmarks/postgres_search.py
+
+format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

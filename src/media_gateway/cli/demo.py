@@ -73,9 +73,10 @@ def demo(context: typer.Context, backend: BackendOption = None, as_json: JsonOpt
     from media_gateway.cli.loading import summary
     from media_gateway.cli.progress import LoadProgress
 
-    settings = read_settings(context, backend)
+    # The local model whatever the environment holds the keys of: the demo costs nothing and asks nobody.
+    settings = read_settings(context, backend, embedding_provider="local")
     if "backend" not in settings.model_fields_set:
-        settings = read_settings(context, BackendChoice.postgres)
+        settings = read_settings(context, BackendChoice.postgres, embedding_provider="local")
     note(f"using {place(settings)}")
     with LoadProgress() as progress:
         shown = run(lambda: _demo(settings, progress))
@@ -87,7 +88,7 @@ def demo(context: typer.Context, backend: BackendOption = None, as_json: JsonOpt
         typer.echo(f"\n{question.heading}")
         print_hits(answer.result.hits)
         typer.echo(timing(answer))
-    typer.echo(_what_next(settings))
+    typer.echo(_what_next(settings, _is_local(read_settings(context))))
 
 
 async def _demo(settings: "Settings", progress: "LoadProgress") -> Shown:
@@ -120,9 +121,17 @@ async def _demo(settings: "Settings", progress: "LoadProgress") -> Shown:
     return Shown(loaded=loaded, answers=answers)
 
 
-def _what_next(settings: "Settings") -> str:
+def _is_local(settings: "Settings") -> bool:
+    """Whether commands that are given no provider would embed locally, as the demo did."""
+    from media_gateway.embeddings.choice import chosen_provider
+
+    return chosen_provider(settings) == "local"
+
+
+def _what_next(settings: "Settings", local_by_default: bool) -> str:
     program = _program()
-    prefix = f"RUVECTOR_BACKEND={settings.backend} {program}"
+    provider = "" if local_by_default else "EMBEDDING_PROVIDER=local "
+    prefix = f"{provider}RUVECTOR_BACKEND={settings.backend} {program}"
     commands = [
         f'{prefix} search "cartoon about toys" --type movie -k 5',
         f'{prefix} search "a heist that goes wrong" --genre Crime --from 1990 --json',

@@ -160,9 +160,10 @@ async def _refuse_foreign_table(connection: AsyncConnection[Any], state: SchemaS
     row = await cursor.fetchone()
     if state.is_empty and row is not None and row[0]:
         raise SchemaError(
-            "a table content_vectors that this program did not make is in the way; rename it, run media-gateway db "
-            "migrate, and copy its rows: INSERT INTO content_vectors (id, vector, metadata) SELECT id, vector, metadata "
-            "FROM the renamed table"
+            "a table content_vectors that this program did not make is in the way; move it away with its indexes "
+            "(CREATE SCHEMA before; ALTER TABLE content_vectors SET SCHEMA before), run media-gateway db migrate, and "
+            "copy its rows: INSERT INTO content_vectors (id, vector, metadata) SELECT id, vector, metadata FROM "
+            "before.content_vectors"
         )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from media_gateway.contracts import EmbeddingPurpose
 from media_gateway.embeddings.minilm import SPACE, MiniLm
+from media_gateway.embeddings.texts import checked_texts
 from media_gateway.errors import EmbeddingError, InvalidInputError, shown
-from media_gateway.json_values import unusable_text
 from media_gateway.models import Matrix, VectorSpace
 
 BATCH_SIZE: Final = 4
@@ -59,7 +59,7 @@ class LocalEmbedder:
         Raises InvalidInputError, naming the text, for one that is empty or blank, is not text, or has a NUL character
         or lone surrogate; EmbeddingError when the model cannot be loaded or the embedder is closed.
         """
-        checked = _checked_texts(texts)
+        checked = checked_texts(texts)
         vectors = np.empty((len(checked), SPACE.dimension), dtype=np.float32)
         running: deque[tuple[list[int], Future[Matrix]]] = deque()
         try:
@@ -127,25 +127,3 @@ def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
     for start in range(0, len(order), BATCH_SIZE):
         yield order[start : start + BATCH_SIZE]
-
-
-def _checked_texts(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise _invalid("texts", texts, "a list of texts", "put it into a list")
-    checked = list(texts)
-    for index, text in enumerate(checked):
-        name = "the text" if len(checked) == 1 else f"texts[{index}]"
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise _invalid(name, text, "text", "give a str")
-        if not text.strip():
-            raise _invalid(name, text, "at least one letter, digit or sign", "give one, or leave it out")
-        reason = unusable_text(text)
-        if reason is not None:
-            raise _invalid(name, text, f"text without {reason}", "remove it")
-    return checked
-
-
-def _invalid(name: str, given: object, expected: str, advice: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{name} is {shown(given)}; expected {expected}: {advice}", field=name, given=given, expected=expected
-    )
