@@ -1,6 +1,7 @@
 """Migrations: applied once, whoever runs them at once; edited, unknown and foreign things are refused."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -146,6 +147,23 @@ async def test_a_role_without_rights_gets_a_clear_refusal(postgres: TestServer) 
     assert len((await store.search(SearchRequest(vector=clustered(1, 32)[0], k=3))).hits) == 3
     with pytest.raises(SchemaError, match="does not allow this to its role"):
         await store.upsert(records(1))
+    await store.aclose()
+
+
+async def test_a_role_that_may_write_but_owns_nothing_loads_in_bulk_too(postgres: TestServer) -> None:
+    conninfo = postgres.new_database()
+    await fetch(conninfo, "DROP ROLE IF EXISTS loader")
+    await fetch(conninfo, "CREATE ROLE loader LOGIN")
+    space = VectorSpace(model="test", dimension=32)
+    await (await postgres.open_store(space, conninfo)).aclose()
+    await fetch(conninfo, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO loader")
+    store = await postgres.open_store(space, {**conninfo, "user": "loader"})
+
+    async def batches() -> AsyncIterator[Sequence[ContentVector]]:
+        yield records(50)
+
+    assert await store.bulk_load(batches()) == 50
+    assert (await store.stats()).index == "content_vectors_hnsw_idx"
     await store.aclose()
 
 

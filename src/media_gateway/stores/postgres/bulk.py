@@ -51,6 +51,7 @@ async def bulk_load(endpoint: Endpoint, space: VectorSpace, batches: AsyncIterat
             await _build(connection, index, count, space)
         is_committing = True
         await connection.execute("COMMIT")
+        # Of a table that is not this role's, ANALYZE only warns; autovacuum sees to it.
         await connection.execute("ANALYZE content_vectors")
     except psycopg.Error as error:
         if is_committing and is_connection_lost(error):
@@ -66,8 +67,11 @@ async def bulk_load(endpoint: Endpoint, space: VectorSpace, batches: AsyncIterat
 
 
 async def _index_to_rebuild(connection: AsyncConnection[Any]) -> str | None:
-    """Return the definition of the vector index when the table is empty, which is then locked against all others."""
-    cursor = await connection.execute("SELECT EXISTS (SELECT FROM content_vectors)")
+    """Return the definition of the vector index when the table is empty and ours, which is then locked against others."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM content_vectors) OR NOT pg_has_role(relowner, 'USAGE') "
+        "FROM pg_class WHERE oid = 'content_vectors'::regclass"
+    )
     row = await cursor.fetchone()
     if row is None or row[0]:
         return None
