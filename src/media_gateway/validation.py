@@ -139,21 +139,27 @@ def checked_request(request: SearchRequest, dimension: int) -> SearchRequest:
 
 def _row(vector: Any, field: str) -> Vector:
     try:
-        with np.errstate(over="ignore"):
-            row = np.ascontiguousarray(vector, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
+        given = np.asarray(vector)
+    except ValueError as error:
+        raise _not_numbers(vector, field) from error
+    # Texts and complex numbers would be cast, silently or with a warning.
+    if given.dtype.kind not in "fiu":
+        raise _not_numbers(vector, field)
+    if given.ndim != 1:
         raise InvalidVectorError(
-            f"{field} is {shown(vector)}; expected a row of numbers", field=field, given=vector, expected="numbers"
-        ) from error
-    shape = np.shape(vector)
-    if len(shape) != 1:
-        raise InvalidVectorError(
-            f"{field} has the shape {shape}; expected one row of numbers",
+            f"{field} has the shape {given.shape}; expected one row of numbers",
             field=field,
-            given=shape,
+            given=given.shape,
             expected="one dimension",
         )
-    return row
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(given, dtype=np.float32)
+
+
+def _not_numbers(vector: object, field: str) -> InvalidVectorError:
+    return InvalidVectorError(
+        f"{field} is {shown(vector)}; expected a row of numbers", field=field, given=vector, expected="numbers"
+    )
 
 
 def _check_norms(rows: Matrix, fields: Sequence[str]) -> None:

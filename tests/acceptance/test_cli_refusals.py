@@ -70,11 +70,18 @@ def test_a_bad_search_on_postgres(embedded: Command, search: list[str], said: st
 
 
 def test_wrong_options_exit_with_2_and_say_how(command: Command) -> None:
-    for arguments in (["search", "x", "--type", "film"], ["seek"], ["--backend", "redis", "stats"]):
+    for arguments in (["search", "x", "--kind", "film"], ["seek"], ["search", "x", "-k", "ten"]):
         done = command(*arguments)
         assert (done.code, done.out) == (2, "")
         assert "Usage: media-gateway" in done.err
         assert "Traceback" not in done.err
+
+
+def test_a_type_or_a_backend_that_does_not_exist_is_one_sentence(command: Command) -> None:
+    assert_refused(command.inside("search", "x", "--type", "book"), "--type is 'book'; expected 'movie' or 'tv'")
+    assert_refused(
+        command.inside("--backend", "redis", "stats"), "--backend is 'redis'; expected 'memory' or 'postgres'"
+    )
 
 
 def test_the_installed_command_refuses_without_a_traceback(memory: Command) -> None:

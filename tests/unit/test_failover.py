@@ -59,6 +59,16 @@ async def test_the_first_endpoint_serves_while_it_works(first: StandIn, second: 
     assert len(first.received) == 3  # the sentence that it is known by, and two texts
 
 
+async def test_nobody_stands_in_for_a_first_endpoint_that_nothing_is_known_of(first: StandIn):
+    with standin(secret="another model") as impostor:
+        embedder = FailoverEmbedder([at(first), at(impostor)])
+        first.faults.extend([status(503)] * 9)
+        with pytest.raises(EmbeddingUnavailableError, match="may stand in only after .* has answered once"):
+            await embedder.embed(["Up"])
+        assert not impostor.received
+        await embedder.aclose()
+
+
 @pytest.mark.parametrize("fault", [status(503), status(401), status(404), reset], ids=["503", "401", "404", "reset"])
 async def test_the_next_endpoint_answers_and_the_failed_one_rests(
     first: StandIn, second: StandIn, embedder: FailoverEmbedder, fault: Any, caplog: pytest.LogCaptureFixture
@@ -78,6 +88,7 @@ async def test_a_rested_endpoint_serves_again(
     first: StandIn, second: StandIn, embedder: FailoverEmbedder, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(failover, "REST_SECONDS", 0.1)
+    await embedder.embed(["Heat"])
     first.faults.append(status(503))
     await embedder.embed(["Jaws"])
     asked = len(second.received)
@@ -99,6 +110,7 @@ async def test_an_endpoint_with_another_model_under_the_same_name_never_serves(f
 
 
 async def test_when_all_fail_each_is_named(first: StandIn, second: StandIn, embedder: FailoverEmbedder):
+    await embedder.embed(["Heat"])
     first.faults.append(status(503))
     second.faults.append(status(401))
     with pytest.raises(EmbeddingUnavailableError, match="none of 2 endpoints") as caught:
@@ -115,8 +127,11 @@ async def test_callers_of_one_moment_do_not_queue_for_an_endpoint_that_is_down(f
     embedder = FailoverEmbedder([at(first, policy=RetryPolicy(attempts=1, timeout=0.5)), at(second)])
     first.faults.extend([slow(9)] * 9)
     started = time.perf_counter()
-    await asyncio.gather(*(embedder.embed([f"film {number}"]) for number in range(6)))
+    outcomes = await asyncio.gather(
+        *(embedder.embed([f"film {number}"]) for number in range(6)), return_exceptions=True
+    )
     assert time.perf_counter() - started < 1.5
+    assert all(isinstance(outcome, EmbeddingUnavailableError) for outcome in outcomes)
     assert len(first.received) == 1
     await embedder.aclose()
 
@@ -136,10 +151,12 @@ async def test_endpoints_of_two_spaces_are_refused(first: StandIn, second: Stand
 
 
 async def test_usage_adds_up_over_the_endpoints(first: StandIn, second: StandIn, embedder: FailoverEmbedder):
+    await embedder.embed(["Heat"])
     first.faults.append(status(503))
     await embedder.embed(["Jaws"])
     usage = embedder.usage()
-    assert (usage["requests"], usage["failed"], usage["texts"]) == (3, 1, 2)
+    # Each endpoint's sentence, and the two texts; the failed request is one more.
+    assert (usage["requests"], usage["failed"], usage["texts"]) == (5, 1, 4)
     assert [each["endpoint"] for each in usage["endpoints"]] == [first.host, second.host]
     assert first.host in repr(embedder)
 

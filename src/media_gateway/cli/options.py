@@ -24,9 +24,34 @@ class TypeChoice(StrEnum):
     tv = "tv"
 
 
+def _backend(text: str) -> BackendChoice:
+    from media_gateway.errors import SettingsError, shown
+
+    if text not in BackendChoice:
+        raise SettingsError(f"--backend is {shown(text)}; expected 'memory' or 'postgres'", field="backend", given=text)
+    return BackendChoice(text)
+
+
+def media_type(text: str) -> TypeChoice:
+    """Return the type that the option's *text* names; raises InvalidFilterError for another one."""
+    from media_gateway.errors import InvalidFilterError, shown
+
+    if text not in TypeChoice:
+        raise InvalidFilterError(
+            f"--type is {shown(text)}; expected 'movie' or 'tv'", field="type", given=text, expected="movie or tv"
+        )
+    return TypeChoice(text)
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 BackendOption = Annotated[
-    BackendChoice | None, typer.Option(help="Where vectors live; wins over RUVECTOR_BACKEND.", show_default=False)
+    BackendChoice | None,
+    typer.Option(
+        parser=_backend,
+        metavar="<memory|postgres>",
+        help="Where vectors live; wins over RUVECTOR_BACKEND.",
+        show_default=False,
+    ),
 ]
 
 

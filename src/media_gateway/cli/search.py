@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from media_gateway.cli.options import BackendOption, JsonOption, TypeChoice, examples, place, read_settings
+from media_gateway.cli.options import BackendOption, JsonOption, TypeChoice, examples, media_type, place, read_settings
 from media_gateway.cli.output import hit_as_json, note, print_hits, print_json
 from media_gateway.cli.run import run
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from media_gateway.settings import Settings
 
 CountOption = Annotated[int, typer.Option("-k", help="How many to find, 1 to 10,000.")]
-TypeOption = Annotated[TypeChoice | None, typer.Option("--type", help="Films or series only.", show_default=False)]
+TypeOption = Annotated[
+    TypeChoice | None,
+    typer.Option("--type", parser=media_type, metavar="<movie|tv>", help="Films or series only.", show_default=False),
+]
 GenreOption = Annotated[
     list[str] | None,
     typer.Option("--genre", help="Of this genre, by name or TMDB id; given again: of any of them.", show_default=False),

@@ -126,7 +126,10 @@ def _by_state(state: str, reason: str, server: str) -> MediaGatewayError:
                 extension="vector",
             )
         case "42P01" | "42703" | "42883" | "3F000":
-            return SchemaError(f"{server} lacks a table or column ({reason}); run media-gateway db migrate")
+            return SchemaError(
+                f"{server} lacks a table or column ({reason}); run media-gateway db migrate, or restore a backup "
+                "where that says that all is up to date"
+            )
         case "42501":
             return SchemaError(f"{server} does not allow this to its role ({reason}); grant it, or use another role")
         case _ if state.startswith(("22", "54")):

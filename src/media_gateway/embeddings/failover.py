@@ -34,8 +34,9 @@ class FailoverEmbedder:
     """Asks *embedders*, endpoints of one and the same model, in their order, until one answers.
 
     An endpoint that failed is asked last for half a minute. Before an endpoint serves for the first time it embeds a
-    sentence, and one whose vector is not that of the endpoints before it is left out for good: it has another model
-    under the same name.
+    sentence, and one whose vector is not that of the first endpoint is left out: it has another model under the same
+    name. While the first endpoint has not answered in this process, nothing is known to compare with, so no other one
+    stands in.
 
     Raises ModelMismatchError when the embedders are of different spaces, SettingsError when there are none.
     """
@@ -109,6 +110,8 @@ class FailoverEmbedder:
             if endpoint.failure is not None and endpoint.is_resting and not self._all_rest:
                 # It failed for the caller before this one, a moment ago.
                 raise endpoint.failure
+            if self._reference is None and endpoint is not self._endpoints[0]:
+                raise _unknown_model(endpoint.embedder, self._endpoints[0].embedder)
             (probe,) = await endpoint.embedder.embed([_PROBE], "document")
             if self._reference is None:
                 self._reference = probe
@@ -132,6 +135,18 @@ class _Endpoint:
     def rest(self, failure: EmbeddingServiceError) -> None:
         self.failure = failure
         self._rests_until = time.monotonic() + REST_SECONDS
+
+
+def _unknown_model(embedder: RemoteEmbedder, first: RemoteEmbedder) -> EmbeddingUnavailableError:
+    reason = f"may stand in only after {first.endpoint} has answered once in this process, to be compared with it"
+    return EmbeddingUnavailableError(
+        f"{embedder.endpoint} {reason}; bring {first.endpoint} back, or, where both surely serve "
+        f"{embedder.space.model}, name {embedder.endpoint} first",
+        model=embedder.space.model,
+        service=embedder.space.model.partition("/")[0],
+        endpoint=embedder.endpoint,
+        reason=reason,
+    )
 
 
 def _another_model(embedder: RemoteEmbedder, likeness: float) -> EmbeddingResponseError:
