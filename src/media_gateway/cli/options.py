@@ -27,17 +27,18 @@ class TypeChoice(StrEnum):
 def _backend(text: str) -> BackendChoice:
     from media_gateway.errors import SettingsError, shown
 
-    if text not in BackendChoice:
+    if text not in list(BackendChoice):
         raise SettingsError(f"--backend is {shown(text)}; expected 'memory' or 'postgres'", field="backend", given=text)
     return BackendChoice(text)
 
 
 def media_type(text: str) -> TypeChoice:
-    """Return the type that the option's *text* names; raises InvalidFilterError for another one."""
-    from media_gateway.errors import InvalidFilterError, shown
+    """Return the type that the option's *text* names; raises SettingsError for another one."""
+    # Not one of the ValueErrors, which the option parser would turn into an error of usage.
+    from media_gateway.errors import SettingsError, shown
 
-    if text not in TypeChoice:
-        raise InvalidFilterError(
+    if text not in list(TypeChoice):
+        raise SettingsError(
             f"--type is {shown(text)}; expected 'movie' or 'tv'", field="type", given=text, expected="movie or tv"
         )
     return TypeChoice(text)
