@@ -1,135 +1,14 @@
-"""The values that pass between callers, stores and the gateway.
-
-All are frozen and keyword-only. Vectors are one-dimensional numpy arrays of float32; whoever hands one over must not
-change it afterwards.
-"""
+"""Films and series."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any, Final, Literal, Self, TypeAlias, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final, Self, cast
 
 from media_gateway.errors import InvalidContentError, shown
-from media_gateway.filters import MEDIA_TYPES, Condition, MediaType
+from media_gateway.filters import MEDIA_TYPES, MediaType
 from media_gateway.json_values import Json, canonical_object
-
-Vector: TypeAlias = npt.NDArray[np.float32]
-Matrix: TypeAlias = npt.NDArray[np.float32]
-"""Rows of equal length: (n, d) float32."""
-Metadata: TypeAlias = Mapping[str, Any]
-
-MAX_K: Final = 10_000
-MAX_KEY_BYTES: Final = 512
-MAX_INDEXED_DIMENSION: Final = 2_000
-"""Numbers that a pgvector `vector` may have to be indexed by HNSW (pgvector README, "HNSW")."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorSpace:
-    """Where a vector lives: vectors are comparable only within one model and dimension."""
-
-    model: str
-    dimension: int
-
-    def __str__(self) -> str:
-        return f"{self.model} ({self.dimension} numbers)"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ContentVector:
-    """A record: what a store holds under *key*.
-
-    *vector* has the collection's dimension; *metadata* is a JSON object. Two records are equal when their keys, the
-    bits of their vectors and their metadata are.
-    """
-
-    key: str
-    vector: Vector
-    metadata: Metadata = field(default_factory=dict[str, Any])
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ContentVector):
-            return NotImplemented
-        return self.key == other.key and np.array_equal(self.vector, other.vector) and self.metadata == other.metadata
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SearchRequest:
-    """What to look for: *vector* alone is dense search, *text* alone keyword search, both are hybrid.
-
-    *k* is 1..10,000. *min_score* is strict: hits score above it. *where* filters exactly. The keys in *exclude* are
-    left out. *exact* asks for a scan of everything that passes, whatever it costs, with ties in the order of keys.
-    """
-
-    vector: Vector | None = None
-    text: str | None = None
-    k: int = 10
-    min_score: float | None = None
-    where: Condition | None = None
-    exclude: Sequence[str] = ()
-    exact: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """One answer: *score* is the cosine similarity in [-1, 1] on the stored float32 vectors."""
-
-    key: str
-    score: float
-    metadata: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """The hits, best first, equal scores in the order of their keys.
-
-    *exact* tells that everything that passes the filter was compared. *exhausted* tells that fewer than k hits came
-    back because nothing further qualifies: no more records pass the filter, or the next best scores too low.
-    """
-
-    hits: list[Hit]
-    exact: bool
-    exhausted: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreStats:
-    """The size and make of a collection: *count* records of *dimension* numbers made by *model*, sizes in bytes.
-
-    *dimension* and *model* are None while nothing was ever stored. *index* names what searches use now, and is None
-    when they scan; *details* holds what one kind of store adds.
-    """
-
-    backend: str
-    count: int
-    dimension: int | None
-    model: str | None
-    table_bytes: int
-    index_bytes: int
-    index: str | None
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-WatchAction: TypeAlias = Literal["watch", "rating", "click", "dismiss", "exposure"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchEvent:
-    """What a user did with a record at a time (Unix seconds): *completion* in [0, 1], *rating* in [0, 10]."""
-
-    user: str
-    key: str
-    time: float
-    action: WatchAction = "watch"
-    completion: float | None = None
-    rating: float | None = None
-
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

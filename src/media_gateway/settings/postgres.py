@@ -1,0 +1,27 @@
+"""Settings of the PostgreSQL server and the pool of connections to it."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from media_gateway.settings.names import named
+
+
+class PostgresSettings(BaseSettings):
+    """Which server, and how it is used."""
+
+    database_url: Annotated[SecretStr | None, Field(validation_alias=named("DATABASE_URL"))] = None
+    postgres_host: Annotated[str | None, Field(validation_alias=named("POSTGRES_HOST"))] = None
+    postgres_port: Annotated[int | None, Field(validation_alias=named("POSTGRES_PORT"), ge=1, le=65535)] = None
+    postgres_db: Annotated[str | None, Field(validation_alias=named("POSTGRES_DB"))] = None
+    postgres_user: Annotated[str | None, Field(validation_alias=named("POSTGRES_USER"))] = None
+    postgres_password: Annotated[SecretStr | None, Field(validation_alias=named("POSTGRES_PASSWORD"))] = None
+    pool_min: Annotated[int, Field(validation_alias=named("POSTGRES_POOL_MIN"), ge=0, le=1000)] = 2
+    pool_max: Annotated[int, Field(validation_alias=named("POSTGRES_POOL_MAX"), ge=1, le=1000)] = 20
+    pool_timeout: Annotated[float, Field(validation_alias=named("POSTGRES_POOL_TIMEOUT"), gt=0)] = 30.0
+    """Seconds that a caller waits for a free connection."""
+    statement_timeout: Annotated[float, Field(validation_alias=named("POSTGRES_STATEMENT_TIMEOUT"), gt=0)] = 10.0
+    """Seconds that a serving statement may take."""
+    transaction_pooler: Annotated[bool, Field(validation_alias=named("POSTGRES_TRANSACTION_POOLER"))] = False
+    """Whether a pooler in transaction mode, such as PgBouncer, stands before the server."""
