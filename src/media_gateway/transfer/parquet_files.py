@@ -34,7 +34,7 @@ def parquet_rows(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[Raw
     _check_frame(path)
     try:
         # Without these two a whole row group, which may be the whole file, is read into memory.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True) as file:
             check_columns(path, list(file.schema_arrow.names), required)
             number = 0
             for batch in file.iter_batches(_BATCH):

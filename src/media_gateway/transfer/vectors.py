@@ -10,7 +10,7 @@ import numpy as np
 
 from media_gateway.errors import DuplicateKeyError, FileFormatError, InvalidKeyError, InvalidVectorError, shown
 from media_gateway.json_values import canonical_object
-from media_gateway.models import ContentVector
+from media_gateway.models import ContentVector, Vector
 from media_gateway.transfer.npz_files import npz_rows
 from media_gateway.transfer.parquet_files import object_of, parquet_columns, parquet_rows
 from media_gateway.transfer.text_files import REQUIRED, RawRow
@@ -22,18 +22,24 @@ _KEYS: Final = ("key", "id")
 class VectorFile:
     """A file of records with vectors; made by `open_vector_file`. Each call of `batches` reads it anew."""
 
-    def __init__(self, path: Path, read: Callable[[Path], Iterator[RawRow]]) -> None:
+    def __init__(
+        self, path: Path, read: Callable[[Path], Iterator[RawRow]], *, opened: Callable[[object], object] = object_of
+    ) -> None:
         self._path = path
         self._read = read
+        self._object = opened
 
     @property
     def path(self) -> Path:
         """Where the file is."""
         return self._path
 
-    def batches(self, size: int) -> Iterator[list[ContentVector]]:
+    def batches(
+        self, size: int, *, is_checked: bool = True, may_be_empty: bool = False
+    ) -> Iterator[list[ContentVector]]:
         """Yield the records in lists of *size*, the last one shorter, all with vectors of one length.
 
+        Without *is_checked* vectors of any numbers and keys that come twice are passed on, for comparing what is there.
         Blocks. Of a Parquet file, memory holds one list and eight bytes a key. Raises, each naming the row,
         FileFormatError for a file that is damaged or has no rows, InvalidKeyError, InvalidVectorError, also for a
         vector that is as long as none before it, InvalidMetadataError and, at the end, DuplicateKeyError.
@@ -43,7 +49,7 @@ class VectorFile:
         dimension: int | None = None
         try:
             for place, entries in self._read(self._path):
-                record = self._record(place, entries, dimension)
+                record = self._record(place, entries, dimension, is_checked=is_checked)
                 dimension = record.vector.shape[0]
                 hashes.append(hash(record.key))
                 batch.append(record)
@@ -52,20 +58,21 @@ class VectorFile:
                     batch = []
         except OSError as error:
             _refuse(self._path, f"cannot be read: {error.strerror or error}", "a readable file", error)
-        if not hashes:
+        if not hashes and not may_be_empty:
             _refuse(self._path, "has no rows", "at least one record")
-        self._check_keys(hashes)
+        if is_checked:
+            self._check_keys(hashes)
         if batch:
             yield batch
 
-    def _record(self, place: str, entries: dict[str, Any], dimension: int | None) -> ContentVector:
+    def _record(self, place: str, entries: dict[str, Any], dimension: int | None, *, is_checked: bool) -> ContentVector:
         where = f"{self._path}, {place}"
         key = self._key(where, entries)
         vector = entries.pop("vector", None)
         if vector is None:
             raise InvalidVectorError(f"{where} has no vector", field="vector", expected="numbers")
-        row = checked_vector(vector, np.size(vector), field=f"{where}: vector")
-        if dimension not in (None, row.shape[0]):
+        row = _row(vector, f"{where}: vector", is_checked=is_checked)
+        if is_checked and dimension not in (None, row.shape[0]):
             raise InvalidVectorError(
                 f"{where}: its vector has {row.shape[0]} numbers, but those before it have {dimension}; give vectors of "
                 "one length",
@@ -74,7 +81,7 @@ class VectorFile:
                 expected=dimension,
             )
         given = entries.pop("metadata", None)
-        metadata: object = ({} if given is None else object_of(given)) or {}
+        metadata: object = ({} if given is None else self._object(given)) or {}
         if isinstance(metadata, Mapping):
             twice = sorted(entries.keys() & metadata.keys())
             if twice:
@@ -109,6 +116,13 @@ class VectorFile:
                     given=key,
                     expected="each key once",
                 )
+
+
+def _row(vector: Any, field: str, *, is_checked: bool) -> Vector:
+    if is_checked or type(vector) is not np.ndarray:
+        return checked_vector(vector, np.size(vector), field=field)
+    # As it is: NaN and norms out of range are differences to be shown, not errors.
+    return np.ascontiguousarray(vector, dtype=np.float32).reshape(-1)
 
 
 def open_vector_file(path: Path) -> VectorFile | None:
