@@ -28,6 +28,10 @@ $(VENV)/.installed-full: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev,full]'
 	@touch $(VENV)/.installed $(VENV)/.installed-dev $@
 
+$(VENV)/.installed-bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[bench]'
+	@touch $(VENV)/.installed $@
+
 # The main job: the embedded PostgreSQL, the sample catalogue, searches.
 demo: $(VENV)/.installed
 	$(BIN)/media-gateway demo
@@ -42,7 +46,7 @@ check: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full and not drill and not live"
 
-# What needs further packages: data sets that a package ships, a notebook kernel, an OpenAI-compatible server.
+# What needs further packages: data sets that a package ships, a notebook kernel, an OpenAI-compatible server, npm.
 test-full: $(VENV)/.installed-full
 	$(BIN)/python -m pytest -m "full and not live"
 
@@ -50,11 +54,10 @@ test-full: $(VENV)/.installed-full
 drill: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m drill
 
-# Figures, never a gate: the local model, the in-process index, PostgreSQL.
-bench: $(VENV)/.installed-full
-	$(BIN)/python benchmarks/local_models.py
-	$(BIN)/python benchmarks/memory_index.py
-	$(BIN)/python benchmarks/postgres_search.py
+# Figures, never a gate: both stores beside their peers. BENCH takes other options, as in make bench BENCH=--quick.
+BENCH ?= --json build/benchmarks.json --report build/benchmarks.md
+bench: $(VENV)/.installed-bench
+	$(BIN)/media-gateway bench $(BENCH)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
