@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from media_gateway.models import (
         ContentVector,
         Hit,
+        HybridWeights,
         MediaContent,
         SearchRequest,
         SearchResult,
@@ -46,6 +47,7 @@ __all__ = [
     "GenresAll",
     "GenresAny",
     "Hit",
+    "HybridWeights",
     "MediaContent",
     "MediaGatewayError",
     "MediaTypeIs",
@@ -102,6 +104,7 @@ _HOMES: Final = {
         "models": (
             "ContentVector",
             "Hit",
+            "HybridWeights",
             "MediaContent",
             "SearchRequest",
             "SearchResult",

@@ -4,10 +4,32 @@ Features meet here and do not import one another. What only some stores can is a
 `isinstance`, never a flag.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from media_gateway.models import ContentVector, Matrix, SearchRequest, SearchResult, StoreStats, VectorSpace, WatchEvent
+from media_gateway.models import (
+    BackupFacts,
+    BackupKind,
+    ChangedKeys,
+    ChangePosition,
+    CollectionDigest,
+    ContentVector,
+    Explanation,
+    LoggedSearch,
+    Matrix,
+    Merged,
+    Prewarmed,
+    Restored,
+    RowHash,
+    SearchRequest,
+    SearchResult,
+    StoreStats,
+    TuningReport,
+    VectorSpace,
+    WatchEvent,
+)
 
 
 class VectorStore(Protocol):
@@ -94,12 +116,176 @@ class ReportsUsage(Protocol):
         ...
 
 
+class SearchLog(Protocol):
+    """Keeps a sample of the searches, off their path: no method but `aclose` waits, and none fails."""
+
+    def wants(self) -> bool:
+        """Return whether the next search is in the sample."""
+        ...
+
+    def add(self, search: LoggedSearch) -> None:
+        """Take *search* to be written soon; it is dropped, and counted, where that cannot be done."""
+        ...
+
+    def measures(self) -> Mapping[str, Any]:
+        """Return what it did so far in this process, as a JSON object: logged, dropped, waiting, ..."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what waits, for a few seconds at most; closing twice does no harm."""
+        ...
+
+
+OnStage: TypeAlias = Callable[[str, int, int | None], None]
+"""Hears of long work: what it is, how much of it is done, and how much there is, None when nobody knows."""
+
+
+class BackedUp(Protocol):
+    """What backups are taken of: the collection of one backend, with its files or its database."""
+
+    @property
+    def kind(self) -> BackupKind:
+        """The backend whose backups these are."""
+        ...
+
+    async def write(self, path: Path) -> BackupFacts:
+        """Write the collection of one moment to *path*, synced, and return what is in it.
+
+        Nothing is held up meanwhile. What a failure leaves at *path* is the caller's to remove.
+        """
+        ...
+
+    async def advice(self, facts: BackupFacts) -> list[str]:
+        """Return what an operator should know before restoring a backup of *facts*, a sentence each."""
+        ...
+
+    async def check(self, path: Path, facts: BackupFacts) -> None:
+        """Restore the backup at *path* beside what runs, compare it with *facts*, and remove it again.
+
+        Raises BackupError when it cannot be restored or holds something else.
+        """
+        ...
+
+    async def restore(self, path: Path, facts: BackupFacts, *, at: datetime) -> Restored:
+        """Put the backup at *path* in the place of what runs, once it is restored beside it and agrees with *facts*.
+
+        What ran is kept under a name with the time *at*. On any error it runs on unchanged. Raises BackupError.
+        """
+        ...
+
+
 @runtime_checkable
 class BulkLoads(Protocol):
     """A store that takes many new records faster than by upserts."""
 
-    async def bulk_load(self, batches: AsyncIterator[Sequence[ContentVector]]) -> int:
-        """Write the records of all *batches*, or none, and return how many; an existing key raises DuplicateKeyError."""
+    async def bulk_load(
+        self, batches: AsyncIterator[Sequence[ContentVector]], *, on_stage: OnStage | None = None
+    ) -> int:
+        """Write the records of all *batches*, or none, and return how many; an existing key raises DuplicateKeyError.
+
+        *on_stage* hears of what follows the rows, such as the building of an index.
+        """
+        ...
+
+
+@runtime_checkable
+class Prewarms(Protocol):
+    """A store whose index can be brought into memory before it is asked for."""
+
+    async def prewarm(self) -> Prewarmed:
+        """Bring the index into memory, as much as fits, and return how much was; searches go on meanwhile."""
+        ...
+
+
+@runtime_checkable
+class Merges(Protocol):
+    """A store that takes records beside those that it has, all in one step."""
+
+    async def merge(self, batches: AsyncIterator[Sequence[ContentVector]], *, overwrite: bool) -> Merged:
+        """Write the records of all *batches*, or none, and return how many.
+
+        A record whose key is there already replaces the former one with *overwrite*, else it is left out. Raises
+        DuplicateKeyError when the batches name a key twice.
+        """
+        ...
+
+
+@runtime_checkable
+class Digests(Protocol):
+    """A store that can be compared with another one without its vectors being moved."""
+
+    async def digest(self) -> CollectionDigest:
+        """Return count and sum of the hashes of all records, as they are at one moment."""
+        ...
+
+    def row_hashes(self) -> AsyncIterator[list[RowHash]]:
+        """Yield key and hash of every record in the order of the keys, as they are at one moment."""
+        ...
+
+    async def row_images(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return for each of *keys* the bytes that its record's hash is made of, None where there is no record."""
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A store that picks records of all kinds without reading all."""
+
+    async def sample_keys(self, count: int) -> list[str]:
+        """Return the keys of up to *count* records, spread evenly; the same ones each time for the same keys."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A store that tells how it answers a search."""
+
+    async def explain(self, request: SearchRequest) -> Explanation:
+        """Run the search of *request* as `search` would, and return the way that it went, why, and what it took."""
+        ...
+
+
+@runtime_checkable
+class Tunes(Protocol):
+    """A store whose searches can be set to a recall that is measured."""
+
+    async def tune(
+        self,
+        *,
+        target: float = 0.95,
+        sample: int = 200,
+        k: int = 10,
+        apply: bool = True,
+        try_indexes: bool = False,
+    ) -> TuningReport:
+        """Measure recall at *k* with *sample* queries against the exact answer, and choose the quickest searches for it.
+
+        A recall counts as reaching *target* when the lower end of its confidence interval does. With *apply* the choice
+        is recorded with the collection, and every process that searches it follows within a minute. With *try_indexes*
+        other indexes are built on a sample of the records and measured too. Raises UnsupportedError where there is too little
+        to measure.
+        """
+        ...
+
+
+@runtime_checkable
+class Changes(Protocol):
+    """A store that tells what was changed, by whatever hand."""
+
+    async def change_position(self) -> ChangePosition:
+        """Return the place in the change log behind everything that is decided now.
+
+        What is changed later, or was not committed yet, is read from there on. Raises UnsupportedError where no log is
+        kept.
+        """
+        ...
+
+    async def changes(self, since: ChangePosition, *, limit: int = 1000, beyond: bool = False) -> ChangedKeys:
+        """Return the keys of at most *limit* changes from *since* on, each key once.
+
+        The reading stops before transactions that still run, so that nothing is missed; with *beyond* it goes on to
+        what was committed beside them, and the position stays before them, so that this is read again.
+        """
         ...
 
 

@@ -25,13 +25,15 @@ fields, so that callers branch on data and not on message text::
      |         +-- EmbeddingRefusedError            the service will not take this request: model name, size, ...
      |         +-- EmbeddingResponseError           an answer that is not the vectors that were asked for
      +-- ServerStartError                           folder, log
+     +-- BackupError                                path: missing, damaged, or it could not be made or restored
      +-- StoreError
           +-- StoreUnavailableError                 server, reason
           |    +-- AuthenticationError              the server is there and refuses the password or role
           +-- StoreTimeoutError                     a statement or the queue for a connection took too long
           +-- OutcomeUnknownError                   cut off at COMMIT: written wholly or not at all, nobody knows which
           +-- StoreFullError                        no space left, or a read-only disk: nothing was written
-          +-- StoreLockedError                      another process holds the memory store's file for writing
+          +-- IndexBusyError                        server: another build of an index is under way there
+          +-- StoreLockedError                      another process holds the file of a memory store or AgentDB for writing
           +-- SnapshotDamagedError                  path: a snapshot or journal that fails its checksum
           +-- ExtensionMissingError                 extension: the server lacks it or it is too old
           +-- EngineRefusedError                    engine, check: an extension that failed its self-test
@@ -64,9 +66,10 @@ class InvalidInputError(MediaGatewayError, ValueError):
 class DimensionMismatchError(InvalidInputError):
     """A vector has not as many numbers as the collection's vectors have."""
 
-    def __init__(self, *, given: int, expected: int, field: str = "vector") -> None:
+    def __init__(self, *, given: int, expected: int, field: str = "vector", message: str | None = None) -> None:
         super().__init__(
-            f"{field} has {given} numbers, but this collection holds vectors of {expected}; "
+            message
+            or f"{field} has {given} numbers, but this collection holds vectors of {expected}; "
             "embed with the collection's model, or use another collection",
             field=field,
             given=given,
@@ -195,6 +198,14 @@ class ServerStartError(MediaGatewayError):
         self.log = log
 
 
+class BackupError(MediaGatewayError):
+    """The backup at *path* is missing, damaged, or could not be made or restored; what runs was not changed."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class StoreError(MediaGatewayError):
     """A store could not do what it was asked to."""
 
@@ -224,8 +235,16 @@ class StoreFullError(StoreError):
     """There is no space left, or the disk is read-only; the write was undone."""
 
 
+class IndexBusyError(StoreError):
+    """Another build of an index is under way on the server; one at a time."""
+
+    def __init__(self, message: str, *, server: str) -> None:
+        super().__init__(message)
+        self.server = server
+
+
 class StoreLockedError(StoreError):
-    """Another process writes to this memory store's file; one writer at a time."""
+    """Another process writes to this file, a memory store's or an AgentDB one; one writer at a time."""
 
     def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message)

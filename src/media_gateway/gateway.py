@@ -1,19 +1,34 @@
 """The gateway: what a user holds. It embeds text, stores records and finds what is near."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 import anyio
 import anyio.to_thread
 
-from media_gateway.contracts import Embedder, ReportsUsage, VectorStore
-from media_gateway.errors import InvalidRequestError, NotFoundError, shown
+from media_gateway.contracts import Embedder, Explains, ReportsUsage, SearchLog, Tunes, VectorStore
+from media_gateway.errors import NotFoundError, UnsupportedError
 from media_gateway.filters import Condition
 from media_gateway.json_values import canonical_object
-from media_gateway.models import ContentVector, MediaContent, SearchRequest, SearchResult, StoreStats, Vector
-from media_gateway.validation import checked_items, checked_vector
+from media_gateway.models import (
+    ContentVector,
+    Explanation,
+    HybridWeights,
+    LoggedSearch,
+    MediaContent,
+    SearchKind,
+    SearchMode,
+    SearchRequest,
+    SearchResult,
+    StoreStats,
+    TuningReport,
+    Vector,
+)
+from media_gateway.validation import check_not_blank, checked_items, checked_search_text, checked_vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +46,10 @@ class Gateway:
     fails. Used as an async context manager it closes itself, also when it is interrupted.
     """
 
-    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, embedder: Embedder, *, search_log: SearchLog | None = None) -> None:
         self._store = store
         self._embedder = embedder
+        self._search_log = search_log
 
     @property
     def store(self) -> VectorStore:
@@ -84,19 +100,35 @@ class Gateway:
         self,
         text: str,
         *,
+        mode: SearchMode = "meaning",
+        weights: HybridWeights | None = None,
         k: int = 10,
         where: Condition | None = None,
         min_score: float | None = None,
         exact: bool = False,
+        user: str | None = None,
     ) -> SearchResult:
-        """Return the *k* records whose meaning is nearest to *text* and that pass *where*, best first.
+        """Return the *k* records that answer *text* best and that pass *where*, best first.
 
-        Raises InvalidRequestError for an empty *text* or a *k* outside 1..10,000.
+        By *mode* they are nearest in "meaning", hold its "words" without the model being asked, or "hybrid", both,
+        where *weights* say what either side counts. Texts with words may have quoted phrases, which must be there, and
+        -words, which must not. *user*, who asks, is kept with the searches that are logged, and
+        reads from one store during a rollout.
+
+        Raises InvalidRequestError for an empty *text*, one of over 10,000 characters with words, another *mode* or a
+        *k* outside 1..10,000, and UnsupportedError for words where the store has no text search.
         """
-        vector = await self.embed(text)
-        return await self._store.search(
-            SearchRequest(vector=vector, k=k, where=where, min_score=min_score, exact=exact)
+        sentence, words = checked_search_text(text, mode)
+        request = SearchRequest(
+            vector=None if sentence is None else await self.embed(sentence),
+            text=words,
+            weights=weights,
+            k=k,
+            where=where,
+            min_score=min_score,
+            exact=exact,
         )
+        return await self._find(request, "text", text=text, user=user)
 
     async def search_vector(
         self,
@@ -106,26 +138,22 @@ class Gateway:
         where: Condition | None = None,
         min_score: float | None = None,
         exact: bool = False,
+        user: str | None = None,
     ) -> SearchResult:
         """Return the *k* records nearest to *vector*, (d,), and that pass *where*, best first; nothing is embedded.
 
         Raises DimensionMismatchError, InvalidVectorError, and InvalidRequestError for a *k* outside 1..10,000.
         """
         query = checked_vector(vector, self._store.space.dimension)
-        return await self._store.search(SearchRequest(vector=query, k=k, where=where, min_score=min_score, exact=exact))
+        request = SearchRequest(vector=query, k=k, where=where, min_score=min_score, exact=exact)
+        return await self._find(request, "vector", user=user)
 
     async def embed(self, text: str) -> Vector:
         """Return the unit vector that stands for *text* in a search, (d,) float32.
 
         Raises InvalidRequestError for an empty *text*.
         """
-        if not text.strip():
-            raise InvalidRequestError(
-                f"the search text is {shown(text)}; expected words to look for",
-                field="text",
-                given=text,
-                expected="words",
-            )
+        check_not_blank(text)
         canonical_object({"text": text}, field="search")
         (vector,) = await self._embedder.embed([text], "query")
         return vector
@@ -138,6 +166,7 @@ class Gateway:
         where: Condition | None = None,
         min_score: float | None = None,
         exact: bool = False,
+        user: str | None = None,
     ) -> SearchResult:
         """Return the *k* records nearest to the record *key*, itself left out; raises NotFoundError for an unknown key."""
         record = await self.get(key)
@@ -146,7 +175,47 @@ class Gateway:
         request = SearchRequest(
             vector=record.vector, k=k, where=where, min_score=min_score, exclude=(key,), exact=exact
         )
-        return await self._store.search(request)
+        return await self._find(request, "similar", user=user)
+
+    async def explain(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        where: Condition | None = None,
+        min_score: float | None = None,
+        exact: bool = False,
+    ) -> Explanation:
+        """Search by meaning as `search` does, and return how the store did it: by which way, why, and in what time.
+
+        Raises InvalidRequestError for an empty *text* or a *k* outside 1..10,000, and UnsupportedError for a store that
+        cannot tell.
+        """
+        if not isinstance(self._store, Explains):
+            raise UnsupportedError(
+                "this store cannot tell how it searches; open the memory or the postgres store itself",
+                feature="explain",
+                store=type(self._store).__name__,
+            )
+        vector = await self.embed(text)
+        return await self._store.explain(
+            SearchRequest(vector=vector, k=k, where=where, min_score=min_score, exact=exact)
+        )
+
+    async def tune(
+        self, *, target: float = 0.95, sample: int = 200, k: int = 10, apply: bool = True, try_indexes: bool = False
+    ) -> TuningReport:
+        """Measure the recall of searches at *k* and choose the quickest ones that reach *target*; see `contracts.Tunes`.
+
+        Raises UnsupportedError for a store that has nothing to tune, as the memory store, which does so by itself.
+        """
+        if not isinstance(self._store, Tunes):
+            raise UnsupportedError(
+                "only the postgres store is tuned on request; the memory store measures its recall by itself",
+                feature="tuning",
+                store=type(self._store).__name__,
+            )
+        return await self._store.tune(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
 
     async def get(self, key: str) -> ContentVector | None:
         """Return the record *key*, or None when there is none."""
@@ -160,12 +229,16 @@ class Gateway:
     async def stats(self) -> StoreStats:
         """Return the collection's count, dimension, model, sizes and index.
 
-        Its details have what embedding did so far in this process under "embedding", where the embedder counts that.
+        Its details have what embedding did so far in this process under "embedding", where the embedder counts that,
+        and what became of the searches to be logged under "search_log", where some are.
         """
         stats = await self._store.stats()
-        if not isinstance(self._embedder, ReportsUsage):
-            return stats
-        return replace(stats, details={**stats.details, "embedding": dict(self._embedder.usage())})
+        details = dict(stats.details)
+        if isinstance(self._embedder, ReportsUsage):
+            details["embedding"] = dict(self._embedder.usage())
+        if self._search_log is not None:
+            details["search_log"] = dict(self._search_log.measures())
+        return replace(stats, details=details)
 
     async def aclose(self) -> None:
         """Release the model and the store, also while being cancelled; closing twice does no harm."""
@@ -173,4 +246,35 @@ class Gateway:
             try:
                 await self._embedder.aclose()
             finally:
-                await self._store.aclose()
+                try:
+                    if self._search_log is not None:
+                        await self._search_log.aclose()
+                finally:
+                    await self._store.aclose()
+
+    async def _find(
+        self, request: SearchRequest, kind: SearchKind, *, text: str | None = None, user: str | None = None
+    ) -> SearchResult:
+        if user is not None:
+            request = replace(request, user=user)
+        log = self._search_log
+        if log is None or request.vector is None or not log.wants():
+            return await self._store.search(request)
+        at = datetime.now(UTC)
+        began = time.perf_counter()
+        result = await self._store.search(request)
+        log.add(
+            LoggedSearch(
+                at=at,
+                kind=kind,
+                vector=request.vector,
+                k=request.k,
+                where=request.where,
+                keys=[hit.key for hit in result.hits],
+                exact=result.exact,
+                latency_ms=(time.perf_counter() - began) * 1000,
+                text=text,
+                user=user,
+            )
+        )
+        return result

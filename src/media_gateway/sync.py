@@ -136,6 +136,8 @@ class SyncGateway:
     search_vector = _blocking(Gateway.search_vector)
     embed = _blocking(Gateway.embed)
     similar = _blocking(Gateway.similar)
+    explain = _blocking(Gateway.explain)
+    tune = _blocking(Gateway.tune)
     get = _blocking(Gateway.get)
     remove = _blocking(Gateway.remove)
     stats = _blocking(Gateway.stats)

@@ -1,6 +1,7 @@
 """What every store checks on entry, in one place, so that all refuse the same input with the same error."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,19 @@ from media_gateway.errors import (
 )
 from media_gateway.filters import Condition
 from media_gateway.json_values import MAX_BYTES, canonical_object, dump, unusable_text
-from media_gateway.models import MAX_K, MAX_KEY_BYTES, ContentVector, Matrix, SearchRequest, Vector
+from media_gateway.models import (
+    MAX_K,
+    MAX_KEY_BYTES,
+    MAX_TEXT_CHARACTERS,
+    MAX_WEIGHT,
+    ContentVector,
+    HybridWeights,
+    Matrix,
+    SearchMode,
+    SearchRequest,
+    Vector,
+    Words,
+)
 
 NORM_RANGE: Final = (1e-15, 1e18)
 """Norms that pgvector ranks rightly: it sums squares in float32, which reaches from 1e-38 to 3e38."""
@@ -76,7 +89,9 @@ def checked_vector(vector: object, dimension: int, *, field: str = "vector") -> 
     row = _row(vector, field)
     if row.shape[0] != dimension:
         raise DimensionMismatchError(given=row.shape[0], expected=dimension, field=field)
-    _check_norms(row[np.newaxis, :], [field])
+    # The common case of a search: far from either bound, where a sum in float32 is enough.
+    if not _SURELY_USABLE[0] < float(row.dot(row)) < _SURELY_USABLE[1]:
+        _check_norms(row[np.newaxis, :], [field])
     return row
 
 
@@ -118,26 +133,46 @@ def checked_request(request: SearchRequest, dimension: int) -> SearchRequest:
         raise _invalid("min_score", request.min_score, "a cosine similarity between -1 and 1")
     if request.where is not None and not isinstance(request.where, Condition):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _invalid("where", request.where, "a condition of media_gateway.filters")
-    if request.text is not None and unusable_text(request.text) is not None:
-        raise _invalid("text", request.text, "text without NUL characters or lone surrogates")
+    if request.text is not None:
+        checked_text(request.text)
+    if request.weights is not None:
+        _check_weights(request)
     if request.vector is None:
         if request.text is None:
             raise _invalid("vector", None, "a vector, a text, or both")
         vector = None
     else:
         vector = checked_vector(request.vector, dimension)
-    return SearchRequest(
-        vector=vector,
-        text=request.text,
-        k=k,
-        min_score=request.min_score,
-        where=request.where,
-        exclude=tuple(checked_keys(request.exclude)),
-        exact=request.exact,
-    )
+    exclude = tuple(checked_keys(request.exclude)) if request.exclude else ()
+    if vector is request.vector and exclude == request.exclude:
+        return request
+    return replace(request, vector=vector, exclude=exclude)
+
+
+def checked_text(text: object) -> str:
+    """Return the search *text*, or raise InvalidRequestError when it has over 10,000 characters or is no text."""
+    if not isinstance(text, str):
+        raise _invalid("text", text, "text")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise _invalid("text", text, f"at most {MAX_TEXT_CHARACTERS:,} characters, and this has {len(text):,}")
+    if unusable_text(text) is not None:
+        raise _invalid("text", text, "text without NUL characters or lone surrogates")
+    return text
+
+
+def _check_weights(request: SearchRequest) -> None:
+    weights = request.weights
+    if not isinstance(weights, HybridWeights) or request.text is None or request.vector is None:
+        raise _invalid("weights", weights, "HybridWeights, with a text and a vector; nothing in other searches")
+    given = (weights.text, weights.vector)
+    # NaN, which compares false with everything, is refused too.
+    if not all(0 <= weight <= MAX_WEIGHT for weight in given) or max(given) < 1 / MAX_WEIGHT:
+        raise _invalid("weights", weights, f"two numbers from 0 to {MAX_WEIGHT:,}, not both 0")
 
 
 def _row(vector: Any, field: str) -> Vector:
+    if type(vector) is np.ndarray and vector.dtype == np.float32 and vector.ndim == 1 and vector.flags.c_contiguous:
+        return vector
     try:
         given = np.asarray(vector)
     except ValueError as error:
@@ -163,9 +198,6 @@ def _not_numbers(vector: object, field: str) -> InvalidVectorError:
 
 
 def _check_norms(rows: Matrix, fields: Sequence[str]) -> None:
-    # The common case of a search: one vector far from either bound, where a sum in float32 is enough.
-    if len(rows) == 1 and _SURELY_USABLE[0] < float(np.dot(rows[0], rows[0])) < _SURELY_USABLE[1]:
-        return
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     low, high = NORM_RANGE
     # Written so that NaN, which compares false with everything, is refused too.
@@ -193,3 +225,33 @@ def encoded_metadata(item: ContentVector) -> bytes:
     if len(text) > MAX_BYTES:
         raise _invalid(f"metadata of {shown(item.key)}", f"{len(text):,} bytes", f"at most {MAX_BYTES:,} bytes of JSON")
     return text
+
+
+def checked_search_text(text: str, mode: SearchMode) -> tuple[str | None, str | None]:
+    """Return what of *text* is to be embedded, and what is to be searched by words, None where nothing is.
+
+    Raises InvalidRequestError for a blank text, another *mode*, and what `checked_text` refuses.
+    """
+    check_not_blank(text)
+    if mode == "meaning":
+        return text, None
+    words = checked_text(text)
+    if mode == "words":
+        return None, words
+    if mode == "hybrid":
+        # Marks mean nothing to a model, and what is excluded would draw it near.
+        return Words.read(words).sentence, words
+    raise InvalidRequestError(
+        f"mode is {shown(mode)}; expected 'meaning', 'words' or 'hybrid'",
+        field="mode",
+        given=mode,
+        expected="meaning, words or hybrid",
+    )
+
+
+def check_not_blank(text: str) -> None:
+    """Raise InvalidRequestError when *text* is empty or white space."""
+    if not text.strip():
+        raise InvalidRequestError(
+            f"the search text is {shown(text)}; expected words to look for", field="text", given=text, expected="words"
+        )

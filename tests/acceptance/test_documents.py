@@ -21,7 +21,14 @@ from tests.samples import records
 pytestmark = pytest.mark.anyio
 
 DOCS = ROOT / "docs"
-PAGES = ["reference/python.md", "reference/settings.md", "reference/errors.md", "howto/filters.md"]
+PAGES = [
+    "reference/python.md",
+    "reference/settings.md",
+    "reference/errors.md",
+    "howto/filters.md",
+    "howto/search-log.md",
+    "howto/agentdb.md",
+]
 HIT = re.compile(r"^ *\d+ +-?\d\.\d{3} +(.*?) *$", re.MULTILINE)
 """A row of a table of hits; without its score, since that moves in its last digit from processor to processor."""
 

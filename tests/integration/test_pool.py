@@ -1,8 +1,11 @@
 """The pool: many callers, a server that goes away and comes back, connections that die."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -111,6 +114,33 @@ async def test_writes_notice_dead_connections_before_they_send(own_server: TestS
         )
     await store.upsert(records(5, prefix="after"))
     assert await store.delete(["after-0", "after-1"]) == 2
+
+
+async def test_a_server_that_hangs_is_given_up_on_and_served_from_again(own_server: TestServer) -> None:
+    store = await own_server.open_store(SPACE, statement_timeout=0.5, pool_min=1)
+    await store.upsert(records(20))
+    processes = server_processes(own_server)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="no answer within 2.5 s and counts as hung"):
+            await store.search(SearchRequest(vector=QUERIES[0]))
+        assert time.monotonic() - started < 6
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+    assert len((await store.search(SearchRequest(vector=QUERIES[0]))).hits) == 10
+    await store.aclose()
+
+
+def server_processes(server: TestServer) -> list[int]:
+    with psycopg.connect(**server.conninfo()) as admin:
+        row = admin.execute("SHOW data_directory").fetchone()
+        assert row is not None
+        postmaster = int(Path(row[0], "postmaster.pid").read_text().splitlines()[0])
+    listing = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+    return [postmaster, *(int(child) for child in listing.split())]
 
 
 async def test_a_cancelled_search_gives_its_connection_back(store: PostgresStore) -> None:

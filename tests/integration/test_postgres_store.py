@@ -17,7 +17,6 @@ from media_gateway.errors import (
     OutcomeUnknownError,
     StoreFullError,
     StoreUnavailableError,
-    UnsupportedError,
 )
 from media_gateway.filters import GenresAny, MediaTypeIs, MetadataEquals, RatingBetween, ReleasedBetween
 from media_gateway.models import ContentVector, SearchRequest, VectorSpace
@@ -170,11 +169,6 @@ async def test_more_than_the_index_looks_at_by_default(store: PostgresStore) -> 
         quick = await store.search(SearchRequest(vector=items[5].vector, k=k))
         assert len(quick.hits) == k
         assert len({hit.key for hit in quick.hits} & {hit.key for hit in exact.hits}) >= 0.95 * k
-
-
-async def test_text_search_says_that_it_is_not_there(store: PostgresStore) -> None:
-    with pytest.raises(UnsupportedError):
-        await store.search(SearchRequest(text="toys"))
 
 
 async def test_a_read_only_server_is_one_clear_refusal(store: PostgresStore) -> None:

@@ -38,7 +38,12 @@ COMMAND_LINE = (REFERENCE / "command-line.md").read_text()
 def _commands(command: typer.core.TyperCommand | typer.core.TyperGroup, name: str) -> Iterator[tuple[str, set[str]]]:
     """Yield each command that does something, with its options."""
     parts = getattr(command, "commands", {})
-    options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    options = {
+        option
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("-")
+    }
     if options or not parts:
         yield name, options
     for part in parts:

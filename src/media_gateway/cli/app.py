@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from media_gateway.cli import db, demo, load, search, stats
+from media_gateway.cli import (
+    agentdb,
+    backup,
+    bench,
+    db,
+    demo,
+    index,
+    load,
+    rollback,
+    rollout,
+    search,
+    stats,
+    transfer,
+    tune,
+)
 from media_gateway.cli.options import BackendOption, GlobalOptions, examples
 from media_gateway.cli.output import fail
 from media_gateway.cli.run import exit_on_signals
@@ -74,4 +88,13 @@ app.command(epilog=load.LOAD_EXAMPLES)(load.load)
 app.command(epilog=search.SEARCH_EXAMPLES)(search.search)
 app.command(epilog=search.SIMILAR_EXAMPLES)(search.similar)
 app.command(epilog=stats.STATS_EXAMPLES)(stats.stats)
+app.command(epilog=tune.TUNE_EXAMPLES)(tune.tune)
+app.command(epilog=bench.BENCH_EXAMPLES)(bench.bench)
 app.add_typer(db.app, name="db")
+app.add_typer(index.app, name="index")
+app.add_typer(transfer.app, name="transfer")
+app.add_typer(backup.app, name="backup")
+app.command(epilog=backup.RESTORE_EXAMPLES)(backup.restore)
+app.add_typer(rollout.app, name="rollout")
+app.command(epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
+app.add_typer(agentdb.app, name="agentdb")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from media_gateway.cli.answers import Answer, Wanted, timed_search, timed_similar, timing
+from media_gateway.cli.conditions import condition_of
 from media_gateway.cli.options import (
     BackendChoice,
     BackendOption,
@@ -20,7 +22,6 @@ from media_gateway.cli.options import (
 )
 from media_gateway.cli.output import hit_as_json, note, print_hits, print_json
 from media_gateway.cli.run import run
-from media_gateway.cli.search import Answer, Wanted, condition_of, timed_search, timed_similar, timing
 
 if TYPE_CHECKING:
     from media_gateway.cli.loading import Loaded

@@ -36,6 +36,9 @@ def load(
             help="What made the vectors of a file that brings them; by default RUVECTOR_MODEL.", show_default=False
         ),
     ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="Tune searches on PostgreSQL after a large load, or do not.")
+    ] = True,
     backend: BackendOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +56,7 @@ def load(
 
     settings = read_settings(context, backend)
     with LoadProgress() as progress:
-        loaded = run(lambda: load_source(settings, source, model, progress, folder=folder))
+        loaded = run(lambda: load_source(settings, source, model, progress, folder=folder, tune=tune))
     if as_json:
         print_json({"source": source, **asdict(loaded), "backend": settings.backend, "place": place(settings)})
         note(f"wrote to {place(settings)}")

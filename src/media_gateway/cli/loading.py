@@ -11,8 +11,8 @@ from media_gateway.cli.options import place
 from media_gateway.cli.output import note
 from media_gateway.cli.progress import LoadProgress
 from media_gateway.cli.sources import Row, Source, opened_source
-from media_gateway.contracts import BulkLoads, VectorStore
-from media_gateway.errors import InvalidInputError
+from media_gateway.contracts import BulkLoads, Tunes, VectorStore
+from media_gateway.errors import InvalidInputError, StoreError, UnsupportedError
 from media_gateway.gateway import Added
 from media_gateway.models import ContentVector, MediaContent, VectorSpace
 from media_gateway.settings import Settings
@@ -22,20 +22,33 @@ _BATCH: Final = 64
 """Rows that are embedded, written and acknowledged together: a third of a second's work, lost at most by a kill."""
 _VECTOR_BATCH: Final = 1_000
 """The same for rows that come with vectors."""
+_WORTH_TUNING: Final = 5_000
+"""Rows of a load that is followed by tuning, when they are at least half of the collection then."""
+_TUNING_SAMPLE: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a load did: *written* rows are new or changed, *unchanged* ones were there already."""
+    """What a load did: *written* rows are new or changed, *unchanged* ones were there already.
+
+    *ef_search* is the width of searches that tuning chose then, None where it was not tuned; *seconds* include that.
+    """
 
     rows: int
     written: int
     unchanged: int
     seconds: float
+    ef_search: int | None = None
 
 
 async def load(
-    settings: Settings, source: str, model: str | None, progress: LoadProgress, *, folder: str | None = None
+    settings: Settings,
+    source: str,
+    model: str | None,
+    progress: LoadProgress,
+    *,
+    folder: str | None = None,
+    tune: bool = True,
 ) -> Loaded:
     """Load the file *source*, the sample catalogue, or a MovieLens *folder* into the store that *settings* choose.
 
@@ -45,10 +58,10 @@ async def load(
     or vectors without a *model*.
     """
     with opened_source(source, folder) as file:
-        return await _load(settings, file, model, progress)
+        return await _load(settings, file, model, progress, tune=tune)
 
 
-async def _load(settings: Settings, file: Source, model: str | None, progress: LoadProgress) -> Loaded:
+async def _load(settings: Settings, file: Source, model: str | None, progress: LoadProgress, *, tune: bool) -> Loaded:
     began = time.monotonic()
     rows, dimension = await _checked(file, progress)
     if dimension is not None:
@@ -58,14 +71,36 @@ async def _load(settings: Settings, file: Source, model: str | None, progress: L
         async with open_gateway(settings) as gateway:
             progress.phase("embedding and writing", rows)
             added = await _write(file, _BATCH, lambda batch: gateway.add([_content(row) for row in batch]), progress)
+            width = await _tuned(gateway.store, added, settings, progress) if tune else None
     else:
         store = await open_store(settings, space=VectorSpace(model=model, dimension=dimension))
         try:
             progress.phase("writing", rows)
             added = await _write_vectors(store, file, progress)
+            width = await _tuned(store, added, settings, progress) if tune else None
         finally:
             await store.aclose()
-    return Loaded(rows=rows, written=added.written, unchanged=added.unchanged, seconds=time.monotonic() - began)
+    return Loaded(
+        rows=rows,
+        written=added.written,
+        unchanged=added.unchanged,
+        seconds=time.monotonic() - began,
+        ef_search=width,
+    )
+
+
+async def _tuned(store: VectorStore, added: Added, settings: Settings, progress: LoadProgress) -> int | None:
+    """Tune *store* where it can be and where most of it is new, and return the width chosen."""
+    if not isinstance(store, Tunes) or added.written < _WORTH_TUNING:
+        return None
+    if (await store.stats()).count > 2 * added.written:
+        return None
+    progress.phase("tuning searches", None)
+    try:
+        return (await store.tune(target=settings.recall_target, sample=_TUNING_SAMPLE)).ef_search
+    except (UnsupportedError, StoreError) as error:
+        note(f"the load is done, but searches were not tuned: {error}")
+        return None
 
 
 async def _checked(file: Source, progress: LoadProgress) -> tuple[int, int | None]:
@@ -114,7 +149,7 @@ async def _write(
 
 async def _write_vectors(store: VectorStore, file: Source, progress: LoadProgress) -> Added:
     if isinstance(store, BulkLoads) and (await store.stats()).count == 0:
-        return Added(written=await store.bulk_load(_records(file, progress)), unchanged=0)
+        return Added(written=await store.bulk_load(_records(file, progress), on_stage=progress.stage), unchanged=0)
     return await _write(file, _VECTOR_BATCH, lambda batch: _add(store, [_record(row) for row in batch]), progress)
 
 

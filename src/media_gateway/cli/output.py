@@ -38,17 +38,26 @@ def print_json(value: object) -> None:
 
 
 def hit_as_json(hit: "Hit") -> dict[str, Any]:
-    """Return what programs get of a hit; title and media type are null where the record has none."""
-    return {
+    """Return what programs get of a hit; title and media type are null where the record has none.
+
+    Hits of a search with words tell what they matched, and those of a hybrid search what they are ordered by.
+    """
+    shown: dict[str, Any] = {
         "key": hit.key,
         "score": hit.score,
         "title": _text(hit.metadata, "title"),
         "media_type": _text(hit.metadata, "media_type"),
     }
+    if hit.matched is not None:
+        shown["matched"] = hit.matched
+    if hit.rank_score is not None:
+        shown["rank_score"] = hit.rank_score
+    return shown
 
 
 def print_hits(hits: Sequence["Hit"]) -> None:
-    """Print a table: rank, score, title, year, type and key of each hit."""
+    """Print a table: rank, score, title, year, type and key of each hit, and by what it was found where that differs."""
+    is_hybrid = any(hit.rank_score is not None for hit in hits)
     rows = [
         (
             str(rank),
@@ -56,11 +65,13 @@ def print_hits(hits: Sequence["Hit"]) -> None:
             _text(hit.metadata, "title") or "",
             (_text(hit.metadata, "release_date") or "")[:4],
             _text(hit.metadata, "media_type") or "",
+            *((hit.matched or "",) if is_hybrid else ()),
             hit.key,
         )
         for rank, hit in enumerate(hits, start=1)
     ]
-    print_table(("#", "score", "title", "year", "type", "key"), rows, right=("#", "score"))
+    header = ("#", "score", "title", "year", "type", *(("found by",) if is_hybrid else ()), "key")
+    print_table(header, rows, right=("#", "score"))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:

@@ -80,6 +80,12 @@ class LoadProgress:
             self._told = time.monotonic()
             note(self._line())
 
+    def stage(self, what: str, done: int, total: int | None) -> None:
+        """Show that *done* of *total* rows of *what* are done; another *what* than before begins a part of the work."""
+        if what != self._what:
+            self.phase(what, total)
+        self.advance(max(0, done - self._done))
+
     def _line(self) -> str:
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
         if self._total is None:

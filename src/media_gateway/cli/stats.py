@@ -1,5 +1,7 @@
 """`stats`: how large a collection is and what it is made of."""
 
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -53,10 +55,18 @@ def _as_json(found: "StoreStats") -> dict[str, Any]:
 
 
 async def _stats(settings: "Settings") -> "StoreStats":
-    from media_gateway.wiring import open_collection
+    from media_gateway.errors import SchemaError
+    from media_gateway.wiring import open_collection, search_log_table
 
     store = await open_collection(settings)
     try:
-        return await store.stats()
+        found = await store.stats()
+        log = search_log_table(store)
+        if log is None:
+            return found
+        # A role that may read the collection need not be let in on who searched for what.
+        with contextlib.suppress(SchemaError):
+            found = replace(found, details={**found.details, "logged_searches": await log.count()})
+        return found
     finally:
         await store.aclose()

@@ -5,6 +5,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, sql
 
 from media_gateway.database.engine import Engine
+from media_gateway.database.index_definitions import INDEX_NAMES, IndexDefinition, IndexKind, fitting_kind
 from media_gateway.database.schema import template_values
 from media_gateway.errors import ModelMismatchError
 from media_gateway.models import VectorSpace
@@ -72,4 +73,24 @@ async def _resize(connection: AsyncConnection[Any], engine: Engine, dimension: i
         storage=sql.SQL(values["vector_storage"]),  # pyright: ignore[reportArgumentType]
         row_bytes=sql.Literal(int(values["row_bytes"])),
     )
+    there = await _indexes_there(connection)
+    # PostgreSQL builds the other index anew for the new type; in this one's expression the dimension is written out.
+    in_the_way: set[IndexKind] = {kind for kind in there if "halfvec" in {kind, fitting_kind(dimension)}}
+    for kind in in_the_way:
+        await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(INDEX_NAMES[kind])))
     await connection.execute(statement)
+    kinds: tuple[IndexKind, ...] = ("vector", "halfvec")
+    for kind in kinds:
+        is_wanted = kind == fitting_kind(dimension) or (kind == "halfvec" and kind in there)
+        if is_wanted and kind not in there - in_the_way:
+            await connection.execute(IndexDefinition(kind=kind).statement(engine, dimension))
+
+
+async def _indexes_there(connection: AsyncConnection[Any]) -> set[IndexKind]:
+    found: set[IndexKind] = set()
+    for kind, name in INDEX_NAMES.items():
+        cursor = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        row = await cursor.fetchone()
+        if row is not None and row[0]:
+            found.add(kind)
+    return found

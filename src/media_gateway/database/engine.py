@@ -25,7 +25,9 @@ class Engine:
     norm_function: str
     ef_search: str
     iterative_scan: str | None
+    walk_limit: str | None
     oldest: tuple[int, int, int] | None
+    has_halfvec: bool = False
 
 
 PGVECTOR: Final = Engine(
@@ -36,7 +38,9 @@ PGVECTOR: Final = Engine(
     norm_function="vector_norm",
     ef_search="hnsw.ef_search",
     iterative_scan="hnsw.iterative_scan",
+    walk_limit="hnsw.max_scan_tuples",
     oldest=(0, 8, 4),  # before it, concurrent inserts and vacuum could corrupt an HNSW index
+    has_halfvec=True,
 )
 
 RUVECTOR: Final = Engine(
@@ -47,6 +51,7 @@ RUVECTOR: Final = Engine(
     norm_function="ruvector_norm",
     ef_search="ruvector.ef_search",
     iterative_scan=None,
+    walk_limit=None,
     oldest=None,
 )
 

@@ -7,20 +7,20 @@ queueing for half a minute; a dead connection is noticed by a look at its socket
 
 import asyncio
 import logging
-import select
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString, Self
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.abc import Buffer
 from psycopg_pool import AsyncConnectionPool
 
-from media_gateway.database.engine import PGVECTOR, Engine
+from media_gateway.database.connections import Endpoint, ServingConnection, looks_dead, set_config
+from media_gateway.database.direct import DirectStatement
 from media_gateway.database.faults import is_connection_lost, translated, unavailable
-from media_gateway.database.statements import trusted
+from media_gateway.database.limits import AnswerLimit
 from media_gateway.database.vectors import register_vectors
 from media_gateway.errors import ExtensionMissingError, MediaGatewayError, StoreUnavailableError
 
@@ -33,30 +33,6 @@ IDLE_SECONDS: Final = 30.0
 
 # The pool tells of every lost connection; callers get one typed error each, which is enough.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Endpoint:
-    """Where the server is, and how sessions on it are set up.
-
-    *conninfo* are libpq's parameters, the password among them, so an endpoint shows itself as *server* only.
-    *session* are run-time settings by name, set for each serving session.
-    """
-
-    conninfo: Mapping[str, Any]
-    server: str
-    engine: Engine = PGVECTOR
-    session: Mapping[str, str] = field(default_factory=dict[str, str])
-    transaction_pooler: bool = False
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.server})"
-
-
-class ServingConnection(AsyncConnection[Row]):
-    """A connection that knows since when (monotonic seconds) it has been ready to serve."""
-
-    born: float = 0.0
 
 
 class Pool:
@@ -72,7 +48,7 @@ class Pool:
         self._last_use = 0.0
         self._drained_at = 0.0
         self._waiting: set[asyncio.Timeout] = set()
-        self._pool = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[ServingConnection] = AsyncConnectionPool(
             kwargs=self._connection_arguments(),
             connection_class=self._recording_connection(),
             configure=self._configure,
@@ -118,27 +94,45 @@ class Pool:
         *local* are settings for this statement alone; they cost a transaction, sent in the same round trip. A statement
         that is not to *prepare* is planned anew with its values each time.
         """
+        is_limited = local is None or "statement_timeout" not in local
+
+        async def run(connection: ServingConnection) -> list[Row]:
+            if local or self.endpoint.transaction_pooler:
+                return await self._fetch_locally(connection, statement, parameters, local or {}, prepare=prepare)
+            cursor = await connection.execute(statement, parameters, prepare=prepare, binary=True)
+            return await cursor.fetchall()
+
+        return await self._read(run, self.endpoint.patience if is_limited else None)
+
+    async def fetch_direct(self, statement: DirectStatement, parameters: list[Buffer]) -> list[Row]:
+        """Run a direct *statement*, which cannot be done behind a transaction pooler, and return its rows as `fetch` does."""
+        return await self._read(lambda connection: connection.read(statement, parameters), self.endpoint.patience)
+
+    async def _read(
+        self, run: Callable[[ServingConnection], Awaitable[list[Row]]], patience: float | None
+    ) -> list[Row]:
         try:
-            return await self._fetch_once(statement, parameters, local, prepare=prepare)
+            return await self._read_once(run, patience)
         except StoreUnavailableError as error:
             if error.__cause__ is None or not is_connection_lost(error.__cause__):
                 raise
-        return await self._fetch_once(statement, parameters, local, prepare=prepare)
+        return await self._read_once(run, patience)
 
-    async def _fetch_once(
-        self, statement: LiteralString, parameters: Parameters, local: Mapping[str, str] | None, *, prepare: bool
+    async def _read_once(
+        self, run: Callable[[ServingConnection], Awaitable[list[Row]]], patience: float | None
     ) -> list[Row]:
         connection = await self._acquire()
+        limit = AnswerLimit(connection, patience)
         try:
-            if local or self.endpoint.transaction_pooler:
-                rows = await self._fetch_locally(connection, statement, parameters, local or {}, prepare=prepare)
-            else:
-                cursor = await connection.execute(statement, parameters, prepare=prepare, binary=True)
-                rows = await cursor.fetchall()
+            with limit:
+                rows = await run(connection)
             self._last_use = time.monotonic()
             return rows
         except psycopg.Error as error:
             await self._forget_stale(connection, error)
+            if limit.was_reached:
+                # Without a cause: a server that hangs is not asked again.
+                raise self._hung() from None
             raise translated(error, self.endpoint.server) from error
         finally:
             await self._pool.putconn(connection)
@@ -164,11 +158,15 @@ class Pool:
             return await cursor.fetchall()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[AsyncConnection[Row]]:
-        """Lend a serving connection; the driver's errors pass through, for callers who must tell them apart."""
+    async def connection(self, *, patience: float | None = None) -> AsyncGenerator[AsyncConnection[Row]]:
+        """Lend a serving connection; the driver's errors pass through, for callers who must tell them apart.
+
+        It is cut after *patience* seconds, where that is given.
+        """
         connection = await self._acquire()
         try:
-            yield connection
+            with AnswerLimit(connection, patience):
+                yield connection
             self._last_use = time.monotonic()
         except psycopg.Error as error:
             await self._forget_stale(connection, error)
@@ -176,16 +174,16 @@ class Pool:
         finally:
             await self._pool.putconn(connection)
 
-    async def _acquire(self) -> AsyncConnection[Row]:
+    async def _acquire(self) -> ServingConnection:
         while True:
             connection = await self._next_connection()
-            if not _looks_dead(connection):
+            if not looks_dead(connection):
                 return connection
             await connection.close()
             await self._forget_stale(connection, None)
             await self._pool.putconn(connection)
 
-    async def _next_connection(self) -> AsyncConnection[Row]:
+    async def _next_connection(self) -> ServingConnection:
         try:
             async with asyncio.timeout(None) as patience:
                 self._waiting.add(patience)
@@ -198,16 +196,25 @@ class Pool:
         except psycopg.Error as error:
             raise translated(error, self.endpoint.server) from error
 
+    def _hung(self) -> StoreUnavailableError:
+        reason = f"no answer within {self.endpoint.patience:g} s"
+        return StoreUnavailableError(
+            f"{self.endpoint.server} gave {reason} and counts as hung; look at the server's process and its machine, "
+            "or raise POSTGRES_STATEMENT_TIMEOUT",
+            server=self.endpoint.server,
+            reason=reason,
+        )
+
     def _refusal(self) -> MediaGatewayError:
         if isinstance(self._failure, MediaGatewayError):
             return self._failure
         return unavailable(self._failure or psycopg.OperationalError("connection failed"), self.endpoint.server)
 
-    async def _forget_stale(self, connection: AsyncConnection[Row], error: psycopg.Error | None) -> None:
+    async def _forget_stale(self, connection: ServingConnection, error: psycopg.Error | None) -> None:
         """Replace all idle connections when a lost one was made after they were last replaced."""
         if error is not None and not is_connection_lost(error):
             return
-        if isinstance(connection, ServingConnection) and connection.born >= self._drained_at:
+        if connection.born >= self._drained_at:
             self._drained_at = time.monotonic()
             await self._pool.drain()
 
@@ -219,14 +226,13 @@ class Pool:
             for patience in list(self._waiting):
                 patience.reschedule(now)
 
-    async def _configure(self, connection: AsyncConnection[Row]) -> None:
+    async def _configure(self, connection: ServingConnection) -> None:
         try:
             await self._set_up(connection)
         except Exception as error:
             self._failure = error
             raise
-        if isinstance(connection, ServingConnection):
-            connection.born = time.monotonic()
+        connection.born = time.monotonic()
 
     async def _set_up(self, connection: AsyncConnection[Row]) -> None:
         engine = self.endpoint.engine
@@ -245,7 +251,7 @@ class Pool:
             arguments["prepare_threshold"] = None
         return arguments
 
-    def _recording_connection(self) -> type[AsyncConnection[Row]]:
+    def _recording_connection(self) -> type[ServingConnection]:
         """Return a connection class that remembers here why connecting failed: the pool hands no reason on."""
         pool = self
 
@@ -259,18 +265,3 @@ class Pool:
                     raise
 
         return RecordingConnection
-
-
-def set_config(settings: Mapping[str, str], *, is_local: bool) -> tuple[LiteralString, list[Any]]:
-    """Return the statement, and its parameters, that sets run-time *settings* in one round trip."""
-    calls = ", ".join("set_config(%s, %s, %s)" for _ in settings)
-    return trusted(f"SELECT {calls}"), [part for name, value in settings.items() for part in (name, value, is_local)]
-
-
-def _looks_dead(connection: AsyncConnection[Row]) -> bool:
-    """Whether the server closed this idle connection: its socket then has something to read."""
-    if connection.closed:
-        return True
-    poller = select.poll()
-    poller.register(connection.pgconn.socket, select.POLLIN)
-    return bool(poller.poll(0))

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from media_gateway.database.engine import Engine
+from media_gateway.database.index_definitions import LARGEST_DIMENSION
 from media_gateway.database.statements import filled
 from media_gateway.errors import SchemaError
 
@@ -139,7 +140,8 @@ async def migrate(connection: AsyncConnection[Any], engine: Engine, dimension: i
         await _refuse_foreign_table(connection, state)
         await connection.execute(_HISTORY)
         for migration in state.pending:
-            await _apply(connection, migration, template_values(engine, dimension))
+            # The first migration makes a vector index, which takes no more; `claim_space` makes room for longer ones.
+            await _apply(connection, migration, template_values(engine, min(dimension, LARGEST_DIMENSION["vector"])))
         return list(state.pending)
     finally:
         if not connection.closed:

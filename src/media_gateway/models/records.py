@@ -14,8 +14,8 @@ Metadata: TypeAlias = Mapping[str, Any]
 
 MAX_K: Final = 10_000
 MAX_KEY_BYTES: Final = 512
-MAX_INDEXED_DIMENSION: Final = 2_000
-"""Numbers that a pgvector `vector` may have to be indexed by HNSW (pgvector README, "HNSW")."""
+MAX_INDEXED_DIMENSION: Final = 4_000
+"""Numbers that a vector may have to be indexed by HNSW in pgvector: as `halfvec`; as `vector` 2,000 (README, "HNSW")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class ContentVector:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ContentVector):
             return NotImplemented
-        return self.key == other.key and np.array_equal(self.vector, other.vector) and self.metadata == other.metadata
+        if self.key != other.key or self.metadata != other.metadata or not np.array_equal(self.vector, other.vector):
+            return False
+        return np.array_equal(np.signbit(self.vector), np.signbit(other.vector))
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]

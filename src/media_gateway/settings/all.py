@@ -15,12 +15,13 @@ from media_gateway.settings.embedding import EmbeddingSettings
 from media_gateway.settings.explained import explained
 from media_gateway.settings.names import named
 from media_gateway.settings.postgres import PostgresSettings
+from media_gateway.settings.rollout import RolloutSettings
 from media_gateway.settings.search import SearchSettings
 
 Backend = Literal["memory", "postgres"]
 
 
-class Settings(SearchSettings, PostgresSettings, EmbeddingSettings):
+class Settings(SearchSettings, PostgresSettings, EmbeddingSettings, RolloutSettings):
     """Everything that an operator can choose.
 
     Built by `Settings.read(...)`, which raises SettingsError in one sentence where pydantic would list its findings.
@@ -38,6 +39,8 @@ class Settings(SearchSettings, PostgresSettings, EmbeddingSettings):
     """Numbers of a vector; by default what the embedder gives."""
     embedded_path: Annotated[Path, Field(validation_alias=named("RUVECTOR_EMBEDDED_PATH"))] = Path("data/embedded")
     """The folder of the embedded PostgreSQL."""
+    backup_path: Annotated[Path, Field(validation_alias=named("RUVECTOR_BACKUP_PATH"))] = Path("data/backups")
+    """The folder of backups."""
     auto_migrate: Annotated[bool | None, Field(validation_alias=named("RUVECTOR_AUTO_MIGRATE"))] = None
     """Whether opening a store brings its schema up to date; by default on the embedded server and in empty databases."""
 

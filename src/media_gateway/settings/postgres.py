@@ -1,5 +1,6 @@
 """Settings of the PostgreSQL server and the pool of connections to it."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -17,6 +18,8 @@ class PostgresSettings(BaseSettings):
     postgres_db: Annotated[str | None, Field(validation_alias=named("POSTGRES_DB"))] = None
     postgres_user: Annotated[str | None, Field(validation_alias=named("POSTGRES_USER"))] = None
     postgres_password: Annotated[SecretStr | None, Field(validation_alias=named("POSTGRES_PASSWORD"))] = None
+    postgres_bin_dir: Annotated[Path | None, Field(validation_alias=named("POSTGRES_BIN_DIR"))] = None
+    """The folder of pg_dump and pg_restore; by default those that fit the server are looked for."""
     pool_min: Annotated[int, Field(validation_alias=named("POSTGRES_POOL_MIN"), ge=0, le=1000)] = 2
     pool_max: Annotated[int, Field(validation_alias=named("POSTGRES_POOL_MAX"), ge=1, le=1000)] = 20
     pool_timeout: Annotated[float, Field(validation_alias=named("POSTGRES_POOL_TIMEOUT"), gt=0)] = 30.0

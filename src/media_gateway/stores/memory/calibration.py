@@ -1,24 +1,19 @@
-"""Measuring the recall of the index, and choosing the width of its searches by it.
-
-Records of the collection make poor queries: they are nodes themselves, linked to the very neighbours that are looked
-for (random directions: .965 measured so, .90 in truth). So each trial moves a record as far away as its tenth neighbour
-lies, in a direction that the data has: the difference of two other records.
-"""
+"""Measuring the recall of the index, with queries that `media_gateway.trial_queries` makes of records."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from media_gateway.models import Matrix, Vector
+from media_gateway.models import Matrix
 from media_gateway.stores.memory.exact import Query, scores_of
 from media_gateway.stores.memory.index import units_of
 from media_gateway.stores.memory.records import RecordsView, Slots
+from media_gateway.trial_queries import NEIGHBOURS, REACH, distances_of, local_places, moved
 
 RECALL_AT: Final = 10
-_TRIALS: Final = 100
-_ROWS_AT_ONCE: Final = 8192
+_TRIALS: Final = 400
+_ROWS_AT_ONCE: Final = 4096
 _SAME_SCORE: Final = 1e-5
 """By score and not by name, since any of several equal records will do; float32 sums differ by less."""
 
@@ -31,7 +26,7 @@ class Trial:
     count: int
     worst: float
 
-    def found(self, view: RecordsView, slots: Slots) -> int:
+    def hits(self, view: RecordsView, slots: Slots) -> int:
         """Return how many of the best records are among *slots*, or others that score as well."""
         scores = np.sort(scores_of(view, slots, self.query))[-self.count :]
         return int(np.count_nonzero(scores >= self.worst - _SAME_SCORE))
@@ -42,29 +37,48 @@ def trials_of(view: RecordsView, slots: Slots) -> list[Trial]:
     generator = np.random.default_rng(0)
     chosen = generator.choice(slots, min(_TRIALS, len(slots)), replace=False)
     origins = _units(view, chosen)
-    reach = _best_scores(view, slots, origins, min(RECALL_AT + 1, len(slots)))
-    distance = np.sqrt(np.maximum(2 - 2 * reach, 0))[:, np.newaxis]
-    pairs = _units(view, generator.choice(slots, 2 * len(chosen)))
-    directions = pairs[: len(chosen)] - pairs[len(chosen) :]
-    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
-    queries = origins + distance * directions / np.maximum(lengths, np.finfo(np.float32).tiny)
+    others = min(NEIGHBOURS, len(slots) - 1)
+    # One more, since the best of all is the record itself.
+    near = _best(view, slots, origins, others + 1)
+    places = np.array([local_places(others, generator) for _ in chosen])
+    first, second = np.take_along_axis(near.slots, places, axis=1).T
+    pairs = generator.choice(slots, (2, len(chosen)))
+    queries = moved(
+        origins,
+        distances_of(near.scores[:, min(REACH, others)]),
+        (_units(view, first), _units(view, second)),
+        (_units(view, pairs[0]), _units(view, pairs[1])),
+    )
     count = min(RECALL_AT, len(slots))
-    # Where a record was moved onto the origin there is no direction left to look in.
-    usable = queries[np.linalg.norm(queries, axis=1) > np.finfo(np.float32).eps].astype(np.float32)
-    worst = _best_scores(view, slots, usable / np.linalg.norm(usable, axis=1, keepdims=True), count)
+    worst = _best(view, slots, queries, count).scores[:, -1]
     return [
-        Trial(query=Query(query), count=count, worst=score) for query, score in zip(usable, worst.tolist(), strict=True)
+        Trial(query=Query(query), count=count, worst=score)
+        for query, score in zip(queries, worst.tolist(), strict=True)
     ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Best:
+    """The best records of each query, best first: (queries, count)."""
+
+    scores: Matrix
+    slots: "np.ndarray[tuple[int, int], np.dtype[np.intp]]"
+
+
+def _best(view: RecordsView, slots: Slots, queries: Matrix, count: int) -> _Best:
+    """Compare every record in *slots* with all *queries*; there are at least *count* of them."""
+    scores: Matrix = np.full((len(queries), count), -2, dtype=np.float32)
+    found = np.zeros((len(queries), count), dtype=np.intp)
+    for begin in range(0, len(slots), _ROWS_AT_ONCE):
+        part = slots[begin : begin + _ROWS_AT_ONCE]
+        together = np.hstack([scores, queries @ _units(view, part).T])
+        best = np.argpartition(together, -count, axis=1)[:, -count:]
+        former = np.take_along_axis(found, np.minimum(best, count - 1), axis=1)
+        found = np.where(best < count, former, part[np.maximum(best - count, 0)])
+        scores = np.take_along_axis(together, best, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return _Best(scores=np.take_along_axis(scores, order, axis=1), slots=np.take_along_axis(found, order, axis=1))
 
 
 def _units(view: RecordsView, slots: Slots) -> Matrix:
     return units_of(view.vectors, view.inverse_norms, slots)
-
-
-def _best_scores(view: RecordsView, slots: Slots, queries: Matrix, count: int) -> Vector:
-    """Return for each of *queries* the score of its *count*-th best record."""
-    best: npt.NDArray[np.float32] = np.full((len(queries), count), -2, dtype=np.float32)
-    for begin in range(0, len(slots), _ROWS_AT_ONCE):
-        scores = queries @ _units(view, slots[begin : begin + _ROWS_AT_ONCE]).T
-        best = np.partition(np.hstack([best, scores]), -count, axis=1)[:, -count:]
-    return best.min(axis=1)

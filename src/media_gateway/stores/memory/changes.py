@@ -1,7 +1,7 @@
 """What a write does to a collection, and how the journal spells it."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -33,6 +33,18 @@ class Remove:
 
 
 Change: TypeAlias = Put | Remove
+
+
+def without(change: Put, known: Container[str]) -> Put:
+    """Return the part of *change* whose keys are not among the *known* ones."""
+    rows = [row for row, key in enumerate(change.keys) if key not in known]
+    if len(rows) == len(change.keys):
+        return change
+    return Put(
+        keys=[change.keys[row] for row in rows],
+        metadata=[change.metadata[row] for row in rows],
+        vectors=change.vectors[rows],
+    )
 
 
 def encode(change: Change) -> list[Buffer]:

@@ -68,7 +68,8 @@ class Collection:
             for row, slot in enumerate(former)
             if slot < 0
             or records.metadata[slot] != change.metadata[row]
-            or not np.array_equal(records.vectors[slot], change.vectors[row])
+            # By their bits, since -0.0 equals 0.0 and is another vector in a digest.
+            or not np.array_equal(records.vectors[slot].view(np.uint32), change.vectors[row].view(np.uint32))
         ]
         if len(changed) == len(former):
             return change

@@ -22,8 +22,33 @@ from media_gateway.stores.memory.tuning import IndexTuning
 
 NAME: Final = "usearch hnsw f16"
 _WINDOW: Final = 8192
-_BLURRED: Final = 16
-"""Candidates beyond twice the number wanted."""
+_NONE: Final[Slots] = np.empty(0, dtype=np.intp)
+_SPARE: Final = 16
+"""Candidates beyond twice the number wanted, as far as the width finds them anyway, which costs next to nothing."""
+_BLUR: Final = 0.005
+"""What two scores of the graph may be off together: float16 rounds both vectors, by 2^-11 a number each, so that each
+score is off by 2^-10 at most. Twice as much again is for processors that sum in float16."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nearby:
+    """Slots that a graph found, the nearest first, and their *distances*: 1 - cosine similarity, blurred by float16."""
+
+    slots: Slots
+    distances: Vector
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def where(self, passes: Mask) -> "Nearby":
+        """Return those that pass."""
+        return Nearby(slots=self.slots[passes], distances=self.distances[passes])
+
+    def best(self, k: int) -> Slots:
+        """Return the slots of all that may be among the best *k*, which stored vectors have to tell."""
+        if len(self.slots) <= k:
+            return self.slots
+        return self.slots[: int(self.distances.searchsorted(self.distances[k - 1] + _BLUR, side="right"))]
 
 
 class Graph:
@@ -38,6 +63,7 @@ class Graph:
             expansion_add=tuning.expansion_add,
             expansion_search=tuning.first_expansion,
         )
+        self._expansion = tuning.first_expansion
         self._slots = GrowingArray(np.int64)
 
     def __len__(self) -> int:
@@ -61,17 +87,16 @@ class Graph:
         self._index.add(np.arange(begin, begin + len(slots), dtype=np.uint64), units, threads=1)
         self.slots[begin:] = slots
 
-    def search(self, unit: Vector, count: int, expansion: int) -> Slots:
-        """Return slots that hold those of the *count* nodes nearest to *unit*, records that are gone left out.
-
-        They are more than *count*, as far as *expansion* finds more anyway: float16 blurs scores by some 1e-4, and the
-        caller tells them apart by the vectors themselves.
-        """
-        self._index.expansion_search = expansion
-        wanted = max(count, min(expansion, max(2 * count + _BLURRED, expansion // 2)))
-        nodes = self._index.search(unit, min(wanted, len(self)), threads=1).keys
-        slots = self.slots[np.asarray(nodes).astype(np.intp)]
-        return slots[slots >= 0]
+    def search(self, unit: Vector, count: int, expansion: int) -> Nearby:
+        """Return the *count* nodes nearest to *unit* and some more, as far as found; records that are gone are left out."""
+        if expansion != self._expansion:
+            self._index.expansion_search = self._expansion = expansion
+        wanted = max(count, min(expansion, 2 * count + _SPARE))
+        found = self._index.search(unit, min(wanted, len(self)), threads=1)
+        slots = self.slots[np.asarray(found.keys).view(np.int64)]
+        nearby = Nearby(slots=slots, distances=np.asarray(found.distances))
+        there = slots >= 0
+        return nearby if there.all() else nearby.where(there)
 
     def saved(self) -> bytearray:
         """Return the graph, without the slots, as bytes."""
@@ -80,6 +105,7 @@ class Graph:
     def load(self, saved: memoryview, slots: npt.NDArray[Any]) -> None:
         """Take over a graph that `saved` wrote, whose nodes now belong to *slots*."""
         self._index.load(saved)
+        self._expansion = 0
         if len(self._index) != len(slots):
             raise ValueError(f"a graph of {len(self._index)} nodes for {len(slots)} slots")
         self._slots.extend(slots.tolist())
@@ -149,6 +175,8 @@ class VectorIndex:
     def pending(self, records: Records, end: int) -> Slots:
         """Return the slots below *end* of the records that have no node yet, ascending."""
         begin = min(self._settled, end)
+        if begin == end:
+            return _NONE
         waiting = np.flatnonzero(records.alive[begin:end] & (self._node_of[begin:end] < 0)) + begin
         self._settled = int(waiting[0]) if len(waiting) else end
         return waiting
@@ -163,7 +191,7 @@ class VectorIndex:
             if len(waiting):
                 return waiting[:limit]
             begin = upto
-        return np.empty(0, dtype=np.intp)
+        return _NONE
 
     def add(self, slots: Slots, records: Records) -> None:
         """Give each of *slots* a node."""

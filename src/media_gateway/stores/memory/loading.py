@@ -29,13 +29,17 @@ def _stacked(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]], dimen
 class BulkLoad:
     """Batches of new records, gathered until they are written together."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, *, takes_known: bool = False) -> None:
         self._collection = collection
+        self._takes_known = takes_known
         self._puts: list[Put] = []
         self._keys: set[str] = set()
 
     def add(self, batch: Sequence[ContentVector]) -> None:
-        """Check *batch* and keep it; raises DuplicateKeyError for a key that came before or is in the collection."""
+        """Check *batch* and keep it; raises DuplicateKeyError for a key that came before.
+
+        So does a key that is in the collection, unless the load was made to take those too.
+        """
         put = put_of(batch, self._collection.space.dimension)
         for key in put.keys:
             if key in self._keys:
@@ -45,7 +49,7 @@ class BulkLoad:
                     given=key,
                     expected="each key once",
                 )
-            if key in self._collection.records.slot_of:
+            if not self._takes_known and key in self._collection.records.slot_of:
                 raise existing(key)
         self._keys.update(put.keys)
         self._puts.append(put)

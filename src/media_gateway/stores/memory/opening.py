@@ -76,7 +76,7 @@ def _chosen_space(recorded: VectorSpace | None, given: VectorSpace | None, what:
 def _loaded(files: StoredFiles, space: VectorSpace | None, tuning: IndexTuning, *, exact: bool) -> Collection:
     recorded = files.space
     chosen = _chosen_space(recorded, space, str(files.path))
-    collection = _replayed(files, recorded or chosen, tuning, exact=exact)
+    collection = replayed(files, recorded or chosen, tuning, exact=exact)
     if chosen == collection.space:
         return collection
     if len(collection.records):
@@ -92,7 +92,8 @@ def _loaded(files: StoredFiles, space: VectorSpace | None, tuning: IndexTuning, 
     return renewed
 
 
-def _replayed(files: StoredFiles, space: VectorSpace, tuning: IndexTuning, *, exact: bool) -> Collection:
+def replayed(files: StoredFiles, space: VectorSpace, tuning: IndexTuning, *, exact: bool) -> Collection:
+    """Return what snapshot and journal hold together, with the index that was saved unless all searches are *exact*."""
     snapshot = files.snapshot
     if snapshot is None:
         records = Records(space.dimension)

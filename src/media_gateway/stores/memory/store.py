@@ -1,24 +1,38 @@
 """The memory store: the contract of a store, kept in this process and, if wanted, in a file."""
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Final, NoReturn, Self
 
 import anyio.to_thread
 import numpy as np
 
+from media_gateway.contracts import OnStage
 from media_gateway.errors import StoreError, UnsupportedError
 from media_gateway.json_values import parse
-from media_gateway.models import ContentVector, SearchRequest, SearchResult, StoreStats, VectorSpace
+from media_gateway.models import (
+    CollectionDigest,
+    ContentVector,
+    Explanation,
+    Merged,
+    RowHash,
+    SearchRequest,
+    SearchResult,
+    StoreStats,
+    VectorSpace,
+)
 from media_gateway.stores.memory.changes import Remove
 from media_gateway.stores.memory.collection import Collection
+from media_gateway.stores.memory.digests import RecordsDigest
 from media_gateway.stores.memory.index import NAME
 from media_gateway.stores.memory.indexer import Indexer
 from media_gateway.stores.memory.loading import BulkLoad, put_of
 from media_gateway.stores.memory.records import RecordsView
-from media_gateway.stores.memory.search import Contest, contest
+from media_gateway.stores.memory.search import Contest, contest, explanation
 from media_gateway.stores.memory.storage import Storage
 from media_gateway.stores.memory.writer import Write, Writer
 from media_gateway.validation import checked_keys, checked_page, checked_request
@@ -65,11 +79,16 @@ class MemoryStore:
         if change.keys:
             await self._written(Write(change=change))
 
-    async def bulk_load(self, batches: AsyncIterator[Sequence[ContentVector]]) -> int:
+    async def bulk_load(
+        self,
+        batches: AsyncIterator[Sequence[ContentVector]],
+        *,
+        on_stage: OnStage | None = None,  # noqa: ARG002  nothing follows the rows here
+    ) -> int:
         """Write the records of all *batches*, or none, and return how many.
 
-        They are held in memory until the last batch is there. Raises DuplicateKeyError for a key that exists already
-        or comes twice, and what `upsert` raises.
+        They are held in memory until the last batch is there; the index is built in the background, of which *on_stage*
+        hears nothing. Raises DuplicateKeyError for a key that exists already or comes twice, and what `upsert` raises.
         """
         self._check_writable("bulk_load")
         load = BulkLoad(self._collection)
@@ -79,6 +98,47 @@ class MemoryStore:
             await anyio.to_thread.run_sync(load.add, batch)
         change = await anyio.to_thread.run_sync(load.change)
         return await self._written(Write(change=change, is_new=True)) if change.keys else 0
+
+    async def merge(self, batches: AsyncIterator[Sequence[ContentVector]], *, overwrite: bool) -> Merged:
+        """Write the records of all *batches*, or none; a key that is there is replaced with *overwrite*, else left.
+
+        They are held in memory until the last batch is there. Raises DuplicateKeyError for a key that comes twice, and
+        what `upsert` raises.
+        """
+        self._check_writable("merge")
+        load = BulkLoad(self._collection, takes_known=True)
+        async for batch in batches:
+            await anyio.to_thread.run_sync(load.add, batch)
+        change = await anyio.to_thread.run_sync(load.change)
+        if not change.keys:
+            return Merged()
+        if overwrite:
+            await self._written(Write(change=change))
+            return Merged(written=len(change.keys))
+        written = await self._written(Write(change=change, keeps_known=True))
+        return Merged(written=written, kept=len(change.keys) - written)
+
+    async def digest(self) -> CollectionDigest:
+        """Return count and sum of the hashes of all records, as they are now."""
+        return await anyio.to_thread.run_sync(self._digests().whole)
+
+    async def row_hashes(self) -> AsyncIterator[list[RowHash]]:
+        """Yield key and hash of every record in the order of the keys, as they are at the start."""
+        rows = await anyio.to_thread.run_sync(self._digests().rows)
+        while batch := await anyio.to_thread.run_sync(next, rows, None):
+            yield batch
+
+    async def row_images(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return for each of *keys* the bytes that its record's hash is made of, None where there is no record."""
+        return await anyio.to_thread.run_sync(self._digests().images, checked_keys(keys))
+
+    async def sample_keys(self, count: int) -> list[str]:
+        """Return the keys of up to *count* records, spread evenly."""
+        return await anyio.to_thread.run_sync(self._digests().sample, count)
+
+    def _digests(self) -> RecordsDigest:
+        self._check_open()
+        return RecordsDigest(self._collection)
 
     async def get(self, keys: Sequence[str]) -> list[ContentVector | None]:
         """Return the records of *keys* in that order, None where there is none; a key may be asked for twice."""
@@ -101,11 +161,25 @@ class MemoryStore:
         all is cheaper; otherwise approximate with the recall that the store was opened for. Raises the errors of
         `media_gateway.validation.checked_request`, and UnsupportedError for a search by text.
         """
+        return await self._result(await self._ready(request))
+
+    async def explain(self, request: SearchRequest) -> Explanation:
+        """Search as *request* asks, and return how: by the index or by comparing all that qualify, and why.
+
+        Raises what `search` raises.
+        """
+        began = time.perf_counter()
+        ready = await self._ready(request)
+        preparing = (time.perf_counter() - began) * 1000
+        found = await explanation(ready, self._result)
+        return replace(found, milliseconds=found.milliseconds + preparing)
+
+    async def _ready(self, request: SearchRequest) -> Contest:
         self._check_open()
         checked = checked_request(request, self.space.dimension)
         if checked.text is not None:
             raise UnsupportedError(
-                "the memory store cannot search by text; search by vector, or set RUVECTOR_BACKEND=postgres",
+                "the memory store cannot search by words; search by meaning, or set RUVECTOR_BACKEND=postgres",
                 feature="text search",
                 store="memory",
             )
@@ -115,7 +189,7 @@ class MemoryStore:
             ready = contest(self._collection, checked)
         if ready is None:
             raise StoreError("the search could not be prepared")
-        return await self._result(ready)
+        return ready
 
     async def _result(self, ready: Contest) -> SearchResult:
         if ready.floats <= self._collection.tuning.loop_floats and min(ready.request.k, len(ready.slots)) <= _FEW_HITS:

@@ -24,4 +24,6 @@ class IndexTuning:
     connectivity: int = 16
     expansion_add: int = 128
     first_expansion: int = 128
-    expansions: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+    expansions: tuple[int, ...] = (
+        24, 28, 32, 36, 40, 44, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 640, 768, 1024
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from media_gateway.errors import DuplicateKeyError, OutcomeUnknownError, shown
-from media_gateway.stores.memory.changes import Change, Remove
+from media_gateway.stores.memory.changes import Change, Remove, without
 from media_gateway.stores.memory.collection import Collection, Staged
 from media_gateway.stores.memory.indexer import Indexer
 from media_gateway.stores.memory.storage import Storage
@@ -20,11 +20,20 @@ _MOST_TOGETHER = 1_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Write:
-    """A change on its way; *future* gives how many records it wrote or removed. *is_new*: no key may exist yet."""
+    """A change on its way; *future* gives how many records it wrote or removed.
+
+    *is_new*: no key may exist yet. *keeps_known*: keys that exist are left out.
+    """
 
     change: Change
     is_new: bool = False
+    keeps_known: bool = False
     future: "Future[int]" = field(default_factory=Future[int])
+
+    @property
+    def minds_others(self) -> bool:
+        """Whether what it does depends on which keys are there, and all before it must be done first."""
+        return self.is_new or self.keeps_known
 
 
 class Writer:
@@ -66,12 +75,12 @@ class Writer:
             group: list[Write] = []
             write = self._queue.get()
             while write is not None:
-                if write.is_new and group:
-                    # Whether a key is new can be told only once all before it is done.
+                if write.minds_others and group:
+                    # Whether a key is new shows only then.
                     self._write(group)
                     group = []
                 group.append(write)
-                if write.is_new or len(group) >= _MOST_TOGETHER or self._queue.empty():
+                if write.minds_others or len(group) >= _MOST_TOGETHER or self._queue.empty():
                     break
                 write = self._queue.get()
             is_open = write is not None
@@ -134,6 +143,8 @@ class Writer:
             if present is not None:
                 raise existing(present)
             return change
+        if write.keeps_known:
+            return without(change, there)
         return change if touched.intersection(change.keys) else self._collection.news(change)
 
     def _after(self) -> None:

@@ -12,14 +12,15 @@ from media_gateway.database.pool import Endpoint, Pool
 from media_gateway.database.schema import connect_dedicated, extension_version, migrate, schema_state
 from media_gateway.errors import EngineRefusedError, ExtensionMissingError, ModelMismatchError, SchemaError
 from media_gateway.json_values import parse
-from media_gateway.models import MAX_INDEXED_DIMENSION, VectorSpace
+from media_gateway.models import MAX_INDEXED_DIMENSION, HybridWeights, VectorSpace
 from media_gateway.settings import Settings
+from media_gateway.stores.postgres.indexes.resources import local_resources
 from media_gateway.stores.postgres.selftest import EngineSelfTest
 from media_gateway.stores.postgres.store import PostgresStore
+from media_gateway.stores.postgres.tuning.profiles import tuned_width
 
-DEFAULT_EF_SEARCH: Final = 100
-"""Width of an index search that was never tuned: on 100,000 made-up vectors that are harder than film texts, 64 gave a
-recall@10 of .94 (benchmarks/postgres_search.py)."""
+_GRACE_SECONDS: Final = 2.0
+"""How much longer than its own statement timeout a server may take to tell of it."""
 
 
 async def open_postgres_store(
@@ -42,18 +43,28 @@ async def open_postgres_store(
             if engine.oldest is None and not always_exact:
                 await _self_test(connection, engine)
             resolved = await _resolved_space(connection, engine, space)
+            ef_search = await tuned_width(connection)
         finally:
             await connection.close()
     endpoint = Endpoint(
         conninfo=conninfo,
         server=server,
         engine=engine,
-        session=_session(settings, engine, DEFAULT_EF_SEARCH),
+        session=_session(settings, engine, ef_search),
         transaction_pooler=settings.transaction_pooler,
+        patience=settings.statement_timeout + _GRACE_SECONDS,
     )
     pool = Pool(endpoint, min_size=settings.pool_min, max_size=settings.pool_max, timeout=settings.pool_timeout)
     await pool.open()
-    return PostgresStore(pool, space=resolved, ef_search=DEFAULT_EF_SEARCH, always_exact=always_exact)
+    return PostgresStore(
+        pool,
+        space=resolved,
+        ef_search=ef_search,
+        always_exact=always_exact,
+        index_choice=settings.index,
+        resources=local_resources(settings.embedded_path) if settings.is_embedded else None,
+        weights=HybridWeights(text=settings.hybrid_text_weight, vector=settings.hybrid_vector_weight),
+    )
 
 
 async def ensure_schema(
@@ -65,7 +76,8 @@ async def ensure_schema(
         return
     allowed = settings.auto_migrate
     if allowed is None:
-        allowed = settings.is_embedded or state.is_empty
+        # Where no space was ever recorded nothing can be lost: a process was killed while it made the schema.
+        allowed = settings.is_embedded or state.is_empty or await recorded_space(connection) is None
     if not allowed:
         names = ", ".join(f"{migration.version} ({migration.name})" for migration in state.pending)
         raise SchemaError(f"{settings.server()} lacks the migrations {names}; run media-gateway db migrate")

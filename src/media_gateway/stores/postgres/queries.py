@@ -14,11 +14,16 @@ from media_gateway.database.statements import filled
 class Queries:
     """One statement a field; what is left in double braces is composed from code of ours, never from a caller's text."""
 
+    search_nearest: LiteralString
     search_index: LiteralString
     search_exact: LiteralString
     search_counted: LiteralString
+    index_order: LiteralString
+    halfvec_order: LiteralString
+    index_there: LiteralString
+    situation: LiteralString
+    latest_profile: LiteralString
     statistics: LiteralString
-    count_up_to: LiteralString
     get: LiteralString
     scan: LiteralString
     upsert: LiteralString
@@ -26,15 +31,16 @@ class Queries:
     stats: LiteralString
 
 
-def _statements() -> dict[str, str]:
-    text = (files("media_gateway.stores.postgres") / "sql" / "queries.sql").read_text(encoding="utf-8")
+def statements(file: str) -> dict[str, str]:
+    """Return the statements of *file* in `sql/` by their names, without their comments."""
+    text = (files("media_gateway.stores.postgres") / "sql" / file).read_text(encoding="utf-8")
     parts = re.split(r"^-- (\w+) --$", text, flags=re.MULTILINE)[1:]
     named = dict(zip(parts[::2], parts[1::2], strict=True))
     return {name: re.sub(r"^--.*\n?", "", body, flags=re.MULTILINE).strip() for name, body in named.items()}
 
 
-_STATEMENTS: Final = _statements()
-_LATE: Final = ("where", "limit", "turn")
+_STATEMENTS: Final = statements("queries.sql")
+_LATE: Final = ("where", "index_where", "order", "fetch", "limit", "turn", "dimension", "index")
 
 
 @cache
@@ -43,6 +49,7 @@ def queries_for(engine: Engine) -> Queries:
     values = {
         "vector_type": engine.vector_type,
         "access_method": engine.access_method,
+        "cosine_ops": engine.cosine_ops,
         "extension": engine.name,
         **{name: f"{{{{{name}}}}}" for name in _LATE},
     }

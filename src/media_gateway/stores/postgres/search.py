@@ -1,99 +1,158 @@
 """Nearest-neighbour search in PostgreSQL: the index, an exact scan, or a statement that counts and then decides."""
 
+import re
 import time
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
+from media_gateway.database.direct import DirectStatement, encode_vector
 from media_gateway.database.pool import Pool, Row
-from media_gateway.database.statements import filled
-from media_gateway.models import Hit, SearchRequest, SearchResult
+from media_gateway.models import Explanation, Hit, SearchRequest, SearchResult
+from media_gateway.stores.postgres.nearest import EVERYTHING, NearestStatements, explained
 from media_gateway.stores.postgres.planner import Plan, Planner
-from media_gateway.stores.postgres.queries import Queries
+from media_gateway.stores.postgres.queries import queries_for
+from media_gateway.stores.postgres.situation import SMALL, IndexChoice, Situation, SituationReader
 from media_gateway.stores.postgres.where import Where, where_clause
 
-SMALL: Final = 1_000
-"""Rows up to which a search scans them all: as quick as the index there, and exact."""
-_SMALL_CHECK_SECONDS: Final = 30.0
-_LARGEST_EF: Final = 1_000
-"""The largest `hnsw.ef_search` that pgvector takes."""
+_VECTOR: Final = re.compile(r"'\[[^\]']*\]'::")
+"""A vector as the server writes it into a plan: thousands of letters that tell nothing."""
 
 
 class NearestSearch:
-    """Answers checked requests; *ef_search* is the width of an index search that the sessions are set to."""
+    """Answers checked requests; *session_ef* is the width of an index search that the sessions are set to.
 
-    def __init__(self, pool: Pool, queries: Queries, *, ef_search: int, always_exact: bool) -> None:
+    *dimension* is that of the vectors, *index_choice* the index that is wanted.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        dimension: int,
+        session_ef: int,
+        always_exact: bool = False,
+        index_choice: IndexChoice = "auto",
+    ) -> None:
+        engine = pool.endpoint.engine
         self._pool = pool
-        self._queries = queries
-        self._ef_search = ef_search
         self._always_exact = always_exact
-        self._planner = Planner(lambda: pool.fetch(queries.statistics))
-        self._small_until = 0.0
-        self._is_small = False
+        self._statements = NearestStatements(engine, dimension, session_ef)
+        self._reader = SituationReader(pool, queries_for(engine), index_choice)
+        self._planner = Planner()
+        self._ready: dict[int, tuple[Plan, DirectStatement]] = {}
+        self._ready_for = self._reader.current
 
     async def find(self, request: SearchRequest) -> SearchResult:
         """Return the records nearest to the request's vector, never fewer than k where k pass its filter."""
-        where = where_clause(request.where, tuple(request.exclude))
-        plan = await self.plan(request, where)
-        if plan.way == "count":
-            rows = await self._counted(request, where, plan)
-            is_exact = not rows or rows[0][3] <= plan.turn
-        elif plan.way == "index":
-            rows = await self._fetch(self._queries.search_index, request, where)
-            is_exact = False
-        else:
-            return _result(await self._scanned(request, where), request, exact=True)
-        if len(rows) < request.k and not is_exact:
-            return _result(await self._scanned(request, where), request, exact=True)
+        if request.where is None and not request.exclude and not request.exact:
+            plan, rows = await self._unfiltered(request)
+            if plan.way == "scan" or len(rows) >= request.k:
+                return _result(rows, request, exact=plan.way == "scan")
+        rows, is_exact, _ = await self._run(request, where_clause(request.where, tuple(request.exclude)))
         return _result(rows, request, exact=is_exact)
 
-    async def plan(self, request: SearchRequest, where: Where) -> Plan:
-        """Return the way that *request* goes."""
+    async def plan(self, request: SearchRequest, where: Where, *, k: int | None = None) -> Plan:
+        """Return the way that *request* goes, for *k* records where that is not what it asks for."""
         if request.exact or self._always_exact:
             return Plan(way="scan", reason="an exact answer was asked for", turn=0)
-        if await self._small():
+        situation = await self.situation()
+        if situation.is_small:
             return Plan(way="scan", reason=f"the table has at most {SMALL:,} rows", turn=SMALL)
+        wanted = k or request.k
         if request.where is None:
-            return Plan(way="index", reason="there is no filter", turn=0)
-        return await self._planner.plan(request.where, where.identity)
+            return self._planner.unfiltered(situation, wanted, len(request.exclude))
+        return self._planner.filtered(situation, request.where, where.identity, wanted)
 
-    def forget_size(self) -> None:
-        """Look at the table's size again before the next search."""
-        self._small_until = 0.0
+    def statement(self, plan: Plan, where: Where, limit: int) -> LiteralString:
+        """Return the SQL that finds the best *limit* rows of *where* by *plan*; see `NearestStatements.text`."""
+        return self._statements.text(plan, where, limit)
 
-    async def _scanned(self, request: SearchRequest, where: Where) -> list[Row]:
-        return await self._fetch(self._queries.search_exact, request, where)
-
-    async def _counted(self, request: SearchRequest, where: Where, plan: Plan) -> list[Row]:
-        rows = await self._fetch(self._queries.search_counted, request, where, turn=plan.turn)
-        self._planner.learn(where.identity, rows[0][3] if rows else 0)
-        return rows
-
-    async def _fetch(self, statement: LiteralString, request: SearchRequest, where: Where, turn: int = 0) -> list[Row]:
-        text = filled(statement, {"where": where.clause, "limit": str(int(request.k)), "turn": str(int(turn))})
-        local = None
-        if request.k > self._ef_search // 2 and statement is not self._queries.search_exact:
-            # The index returns what it has seen: to find k well it must look at more than k.
-            width = min(max(2 * request.k, self._ef_search), _LARGEST_EF)
-            local = {self._pool.endpoint.engine.ef_search: str(width)} if width > self._ef_search else None
-        # A filter's best plan depends on its values, so only statements without one are prepared.
-        return await self._pool.fetch(
-            text, {"vector": request.vector, **where.values}, local=local, prepare=not where.text
+    async def explain(self, request: SearchRequest) -> Explanation:
+        """Run the search of *request* and then its statement once more under EXPLAIN; see `contracts.Explains`."""
+        where = where_clause(request.where, tuple(request.exclude))
+        await self.situation()
+        began = time.perf_counter()
+        rows, is_exact, plan = await self._run(request, where)
+        milliseconds = (time.perf_counter() - began) * 1000
+        statement = self._statements.text(plan, where, request.k)
+        lines = await self._pool.fetch(explained(statement), {"vector": request.vector, **where.values}, prepare=False)
+        return Explanation(
+            backend="postgres",
+            way=plan.way,
+            reason=plan.reason,
+            exact=is_exact,
+            hits=len(_result(rows, request, exact=is_exact).hits),
+            milliseconds=milliseconds,
+            rows=plan.rows,
+            turn=plan.turn or None,
+            index=None if plan.index is None else plan.index.name,
+            ef_search=plan.ef_search or None,
+            candidates=plan.fetch or None,
+            statement=statement,
+            plan=[_VECTOR.sub("'[...]'::", str(line[0])) for line in lines],
         )
 
-    async def _small(self) -> bool:
-        if time.monotonic() >= self._small_until:
-            ((count,),) = await self._pool.fetch(self._queries.count_up_to, {"limit": SMALL + 1})
-            self._is_small = count <= SMALL
-            self._small_until = time.monotonic() + _SMALL_CHECK_SECONDS
-        return self._is_small
+    async def situation(self) -> Situation:
+        """Return what is known of the table, a minute old at most."""
+        if time.monotonic() < self._reader.fresh_until:
+            return self._reader.current
+        return await self._reader.refresh()
+
+    def forget_size(self) -> None:
+        """Look at the table's size, indexes and profile again before the next search."""
+        self._reader.forget()
+
+    async def _unfiltered(self, request: SearchRequest) -> tuple[Plan, list[Row]]:
+        """Return the plan and the rows of a search among all; its statement is composed once for as long as nothing changes."""
+        situation = await self.situation()
+        if situation is not self._ready_for:
+            self._ready, self._ready_for = {}, situation
+        ready = self._ready.get(request.k)
+        if ready is None:
+            plan = await self.plan(SearchRequest(k=request.k), EVERYTHING)
+            ready = self._ready[request.k] = (plan, self._statements.direct(plan, request.k))
+        plan, statement = ready
+        if self._pool.endpoint.transaction_pooler or request.vector is None:
+            return plan, await self._fetch(plan, EVERYTHING, request)
+        return plan, await self._pool.fetch_direct(statement, [encode_vector(request.vector)])
+
+    async def _run(self, request: SearchRequest, where: Where) -> tuple[list[Row], bool, Plan]:
+        """Return the rows that answer *request*, whether they are exact, and the plan that came to them."""
+        plan = await self.plan(request, where)
+        rows = await self._fetch(plan, where, request)
+        if plan.way == "scan":
+            return rows, True, plan
+        if plan.way == "count":
+            count = rows[0][3] if rows else 0
+            self._planner.learn(where.identity, count)
+            if count <= plan.turn:
+                return rows, True, plan
+        if len(rows) >= request.k and (plan.walk is None or rows[0][-1] >= plan.fetch):
+            return rows, False, plan
+        return await self._made_up(plan, request, where)
+
+    async def _made_up(self, plan: Plan, request: SearchRequest, where: Where) -> tuple[list[Row], bool, Plan]:
+        """Answer what the index left short: by the index that is there now, else by a scan."""
+        if plan.index is not None and plan.index.is_halved:
+            situation = await self._reader.refresh()
+            if situation.index is not None and situation.index != plan.index:
+                return await self._run(request, where)
+        reason = f"{plan.reason}; but the index came to too few rows that pass, so a scan made up for it"
+        scan = Plan(way="scan", reason=reason, turn=plan.turn, rows=plan.rows)
+        rows = await self._fetch(scan, where, request)
+        if request.where is not None and len(rows) < request.k:
+            # Only then is their number known; another query may well find what this one did not come to.
+            self._planner.learn(where.identity, len(rows))
+        return rows, True, scan
+
+    async def _fetch(self, plan: Plan, where: Where, request: SearchRequest) -> list[Row]:
+        values: dict[str, Any] = {"vector": request.vector, **where.values}
+        # A filter's best plan depends on its values, so only statements without one are prepared.
+        return await self._pool.fetch(self._statements.text(plan, where, request.k), values, prepare=not where.text)
 
 
 def _result(rows: list[Row], request: SearchRequest, *, exact: bool) -> SearchResult:
-    lowest = request.min_score
-    hits = [
-        Hit(key=row[0], score=min(1.0, max(-1.0, row[1])), metadata=row[2])
-        for row in rows
-        if lowest is None or row[1] > lowest
-    ]
+    lowest = -3.0 if request.min_score is None else request.min_score
     # By code point, as the table's collation orders keys.
-    hits.sort(key=lambda hit: (-hit.score, hit.key))
+    found = sorted([(-min(1.0, max(-1.0, row[1])), row[0], row[2]) for row in rows if row[1] > lowest])
+    hits = [Hit(key=key, score=-negative, metadata=metadata) for negative, key, metadata in found]
     return SearchResult(hits=hits, exact=exact, exhausted=len(hits) < request.k)

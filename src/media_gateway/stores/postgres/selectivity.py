@@ -17,6 +17,8 @@ from media_gateway.filters import (
     GenresAll,
     GenresAny,
     MediaTypeIs,
+    MetadataEquals,
+    MetadataIn,
     Not,
     Or,
     RatingBetween,
@@ -100,6 +102,16 @@ def _comparable(column: str, value: str) -> Any:
 def passing_share(condition: Condition, statistics: TableStatistics) -> Bounds:
     """Return between which shares of the table's rows pass *condition*."""
     return _bounds(condition, statistics.columns)
+
+
+def has_index(condition: Condition) -> bool:
+    """Return whether the server can find what passes *condition* by an index, and so count or scan only that."""
+    if isinstance(condition, And):
+        return any(has_index(part) for part in condition.parts)
+    if isinstance(condition, Or):
+        return all(has_index(part) for part in condition.parts)
+    indexed = MediaTypeIs | GenresAny | GenresAll | RatingBetween | ReleasedBetween | MetadataEquals | MetadataIn
+    return isinstance(condition, indexed)
 
 
 @singledispatch

@@ -7,13 +7,37 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 
+from media_gateway.contracts import OnStage
 from media_gateway.database.faults import is_connection_lost, translated
 from media_gateway.database.pool import Endpoint, Pool, Row
 from media_gateway.errors import OutcomeUnknownError, StoreUnavailableError, UnsupportedError
-from media_gateway.models import ContentVector, SearchRequest, SearchResult, StoreStats, VectorSpace
+from media_gateway.models import (
+    ChangedKeys,
+    ChangePosition,
+    CollectionDigest,
+    ContentVector,
+    Explanation,
+    HybridWeights,
+    Merged,
+    Prewarmed,
+    RowHash,
+    SearchRequest,
+    SearchResult,
+    StoreStats,
+    TuningReport,
+    VectorSpace,
+)
+from media_gateway.stores.postgres import digests
 from media_gateway.stores.postgres.bulk import bulk_load
+from media_gateway.stores.postgres.changes import ChangeLog
+from media_gateway.stores.postgres.hybrid import HybridSearch
+from media_gateway.stores.postgres.indexes.resources import BuildResources
+from media_gateway.stores.postgres.merging import merge
+from media_gateway.stores.postgres.prewarm import prewarm
 from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.search import NearestSearch
+from media_gateway.stores.postgres.situation import IndexChoice
+from media_gateway.stores.postgres.tuning.tuner import Tuner, Wanted
 from media_gateway.stores.postgres.writes import IssuedWrites, Write
 from media_gateway.validation import checked_items, checked_keys, checked_page, checked_request, encoded_metadata
 
@@ -31,13 +55,33 @@ class PostgresStore:
     *ef_search* is the session's width of the index search. With *always_exact* every search scans all that passes.
     """
 
-    def __init__(self, pool: Pool, *, space: VectorSpace, ef_search: int, always_exact: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        space: VectorSpace,
+        ef_search: int,
+        always_exact: bool = False,
+        index_choice: IndexChoice = "auto",
+        weights: HybridWeights | None = None,
+        resources: BuildResources | None = None,
+    ) -> None:
         self._pool = pool
         self._space = space
         self._ef_search = ef_search
         self._queries = queries_for(pool.endpoint.engine)
-        self._search = NearestSearch(pool, self._queries, ef_search=ef_search, always_exact=always_exact)
+        self._search = NearestSearch(
+            pool,
+            dimension=space.dimension,
+            session_ef=ef_search,
+            always_exact=always_exact,
+            index_choice=index_choice,
+        )
+        self._hybrid = HybridSearch(pool, self._search, weights=weights or HybridWeights(), always_exact=always_exact)
         self._writes = IssuedWrites()
+        self._changes = ChangeLog(pool)
+        self._index_choice: IndexChoice = index_choice
+        self._resources = resources
 
     @property
     def space(self) -> VectorSpace:
@@ -99,15 +143,46 @@ class PostgresStore:
     async def search(self, request: SearchRequest) -> SearchResult:
         """Return the records nearest to the request's vector by cosine similarity, best first.
 
-        Small collections are scanned, so their answers are exact. Where the index comes back with fewer than k rows
+        A text alone finds what holds its words; with a vector both rankings are fused. Small collections are scanned, so their answers are exact. Where the index comes back with fewer than k rows
         the answer is computed by a scan instead.
         """
         request = checked_request(request, self._space.dimension)
         if request.text is not None:
-            raise UnsupportedError(
-                "this store cannot search by text; give a vector alone", feature="text search", store="postgres"
-            )
+            return await self._hybrid.find(request)
         return await self._search.find(request)
+
+    async def explain(self, request: SearchRequest) -> Explanation:
+        """Search as *request* asks, and return how: the plan and why, the index, the server's own plan of the statement.
+
+        The statement is run once more for that. Raises UnsupportedError for a request with a text.
+        """
+        request = checked_request(request, self._space.dimension)
+        if request.text is not None:
+            raise UnsupportedError(
+                "only searches by meaning can be explained, without keywords", feature="explain", store="postgres"
+            )
+        return await self._search.explain(request)
+
+    async def tune(
+        self,
+        *,
+        target: float = 0.95,
+        sample: int = 200,
+        k: int = 10,
+        apply: bool = True,
+        try_indexes: bool = False,
+    ) -> TuningReport:
+        """Measure recall on this collection and choose the quickest searches that reach *target*; see `contracts.Tunes`.
+
+        Runs on a connection of its own, without a time limit: one pass over the table, then some thousand searches.
+        Raises UnsupportedError where every search is a scan, InvalidRequestError for a *target*, *sample* or *k* out of
+        bounds.
+        """
+        wanted = Wanted(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
+        self._search.forget_size()
+        report = await Tuner(self.endpoint, self._space, await self._search.situation()).tune(wanted)
+        self._search.forget_size()
+        return report
 
     async def scan(self, *, after: str | None = None, batch_size: int = 1000) -> AsyncIterator[list[ContentVector]]:
         """Yield all records in the order of their keys, in lists of at most *batch_size*."""
@@ -137,20 +212,65 @@ class PostgresStore:
                 "server": self.endpoint.server,
                 "postgres": server,
                 "extension": f"{self.endpoint.engine.name} {extension}",
-                "ef_search": self._ef_search,
+                "ef_search": (await self._search.situation()).knobs.ef_search,
                 "pool": self._pool.measures(),
             },
         )
 
-    async def bulk_load(self, batches: AsyncIterator[Sequence[ContentVector]]) -> int:
+    async def bulk_load(
+        self, batches: AsyncIterator[Sequence[ContentVector]], *, on_stage: OnStage | None = None
+    ) -> int:
         """Write the records of all *batches*, or none, by COPY, and return how many.
 
-        An existing key raises DuplicateKeyError. Into an empty table the index is built after the rows are there;
-        searches wait meanwhile.
+        An existing key raises DuplicateKeyError. Into an empty table the index is built after the rows are there, of
+        which *on_stage* hears; searches wait meanwhile.
         """
-        count = await bulk_load(self.endpoint, self._space, batches)
+        chosen = None if self._index_choice == "auto" else self._index_choice
+        count = await bulk_load(
+            self.endpoint, self._space, batches, index=chosen, resources=self._resources, on_stage=on_stage
+        )
         self._search.forget_size()
         return count
+
+    async def merge(self, batches: AsyncIterator[Sequence[ContentVector]], *, overwrite: bool) -> Merged:
+        """Write the records of all *batches*, or none; a key that is there is replaced with *overwrite*, else left."""
+        merged = await merge(self.endpoint, self._space, batches, overwrite=overwrite)
+        self._search.forget_size()
+        return merged
+
+    async def digest(self) -> CollectionDigest:
+        """Return count and sum of the hashes of all records, computed by the server, as they are at one moment."""
+        return await digests.digest(self.endpoint)
+
+    def row_hashes(self) -> AsyncIterator[list[RowHash]]:
+        """Yield key and hash of every record in the order of the keys, as they are at one moment."""
+        return digests.row_hashes(self.endpoint)
+
+    async def row_images(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return for each of *keys* the bytes that its record's hash is made of, None where there is no record."""
+        return await digests.row_images(self.endpoint, checked_keys(keys))
+
+    async def sample_keys(self, count: int) -> list[str]:
+        """Return the keys of up to *count* records, spread evenly."""
+        return await digests.sample_keys(self.endpoint, count)
+
+    async def change_position(self) -> ChangePosition:
+        """Return the place in the change log behind everything that is decided now.
+
+        Raises UnsupportedError where triggers keep no log, as on a distributed table.
+        """
+        return await self._changes.position()
+
+    async def changes(self, since: ChangePosition, *, limit: int = 1000, beyond: bool = False) -> ChangedKeys:
+        """Return the keys of at most *limit* changes from *since* on; see `contracts.Changes`."""
+        return await self._changes.read(since, limit=limit, beyond=beyond)
+
+    async def prewarm(self) -> Prewarmed:
+        """Bring the index that searches walk into the server's memory, and rows as far as they fit.
+
+        By pg_prewarm where the server has it, else by searches of its own. Searches go on meanwhile.
+        """
+        return await prewarm(self.endpoint, self._index_choice, self.search)
 
     async def aclose(self) -> None:
         """Close the pool; closing twice does no harm."""
@@ -165,10 +285,13 @@ class PostgresStore:
     ) -> _T:
         """Run a write once, again after a conflict, and again after a lost connection where that can undo nothing."""
         server = self.endpoint.server
+        patience = self.endpoint.patience
+        if patience is not None:
+            patience *= len(keys) // _BATCH + 2
         with self._writes.issued(keys) as write:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    async with self._pool.connection() as connection:
+                    async with self._pool.connection(patience=patience) as connection:
                         return await run(connection, write)
                 except psycopg.Error as error:
                     if error.sqlstate in _CONFLICTS and attempt < _ATTEMPTS:

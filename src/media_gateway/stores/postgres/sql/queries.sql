@@ -1,9 +1,23 @@
--- search_index --
+-- search_nearest --
 -- The nearest rows by the HNSW index. The index order must be the only one here; ties are put in order by the caller.
 SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata
 FROM content_vectors
 {{where}}
 ORDER BY vector <=> %(vector)s
+LIMIT {{limit}}
+
+-- search_index --
+-- Candidates by an HNSW index, ordered by their exact scores, and with every row how many there were. The settings are made
+-- by the condition, before the index is touched, and last for this statement: they cost no round trip.
+SELECT id, 1 - distance AS score, metadata, count(*) OVER () AS candidates
+FROM (
+    SELECT id, metadata, vector <=> %(vector)s AS distance
+    FROM content_vectors
+    {{where}}
+    ORDER BY {{order}}
+    LIMIT {{fetch}}
+) AS near
+ORDER BY distance
 LIMIT {{limit}}
 
 -- search_exact --
@@ -16,12 +30,12 @@ LIMIT {{limit}}
 
 -- search_counted --
 -- Counts what passes, no further than to where the index is cheaper than a scan, and goes the cheaper way; the other
--- way is never started. The count comes with every row.
+-- way is never started. The count comes with every row, and behind it how many candidates the index gave.
 WITH passing AS MATERIALIZED (
     SELECT count(*) AS number FROM (SELECT FROM content_vectors {{where}} LIMIT {{turn}} + 1) AS counted
 )
 (
-    SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing)
+    SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing), NULL AS candidates
     FROM content_vectors
     {{where}} AND (SELECT number FROM passing) <= {{turn}}
     ORDER BY (vector <=> %(vector)s) + 0, id
@@ -29,12 +43,53 @@ WITH passing AS MATERIALIZED (
 )
 UNION ALL
 (
-    SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing)
-    FROM content_vectors
-    {{where}} AND (SELECT number FROM passing) > {{turn}}
-    ORDER BY vector <=> %(vector)s
+    SELECT id, 1 - distance AS score, metadata, (SELECT number FROM passing), count(*) OVER ()
+    FROM (
+        SELECT id, metadata, vector <=> %(vector)s AS distance
+        FROM content_vectors
+        {{index_where}} AND (SELECT number FROM passing) > {{turn}}
+        ORDER BY {{order}}
+        LIMIT {{fetch}}
+    ) AS near
+    ORDER BY distance
     LIMIT {{limit}}
 )
+
+-- index_order --
+-- What a search by the vector index is ordered by.
+vector <=> %(vector)s
+
+-- halfvec_order --
+-- What a search by the halfvec index is ordered by: the expression that it was built on.
+l2_normalize(vector)::halfvec({{dimension}}) <=> l2_normalize(%(vector)s)::halfvec({{dimension}})
+
+-- index_there --
+-- Whether an index of that name can be used. Without it the order by its expression would be a sort of the whole table.
+EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('{{index}}') AND indisvalid)
+
+-- situation --
+-- How many rows there are, counted no further than a limit; the valid indexes that searches can walk, the latest first,
+-- each with the type that it holds; and whether the profiles may be read.
+SELECT
+    (SELECT count(*) FROM (SELECT FROM content_vectors LIMIT %(limit)s) AS counted),
+    (SELECT jsonb_agg(jsonb_build_array(relname, CASE opcname WHEN '{{cosine_ops}}' THEN 'vector' ELSE 'halfvec' END)
+            ORDER BY pg_index.indexrelid)
+        FROM pg_index
+        JOIN pg_class ON pg_class.oid = indexrelid
+        JOIN pg_am ON pg_am.oid = relam
+        JOIN pg_opclass ON pg_opclass.oid = indclass[0]
+        WHERE indrelid = 'content_vectors'::regclass AND indisvalid AND indpred IS NULL AND amname = '{{access_method}}'
+            AND (opcname = '{{cosine_ops}}' AND indexprs IS NULL
+                OR opcname = 'halfvec_cosine_ops' AND relname = 'content_vectors_halfvec_idx')),
+    coalesce(has_table_privilege(to_regclass('content_search_profiles'), 'SELECT'), false)
+
+-- latest_profile --
+-- What tuning found last for one kind of index.
+SELECT ef_search, walk_ratio, classes, measured_at
+FROM content_search_profiles
+WHERE index_kind = %(kind)s
+ORDER BY id DESC
+LIMIT 1
 
 -- statistics --
 -- What ANALYZE knows of the columns that conditions speak of; one row without a column when it knows nothing.
@@ -44,10 +99,6 @@ FROM pg_class
 LEFT JOIN pg_stats ON tablename = relname AND schemaname = relnamespace::regnamespace::text
     AND attname IN ('media_type', 'genre_ids', 'vote_average', 'release_date')
 WHERE pg_class.oid = 'content_vectors'::regclass
-
--- count_up_to --
--- How many rows there are, counted no further than a limit.
-SELECT count(*) FROM (SELECT FROM content_vectors LIMIT %(limit)s) AS counted
 
 -- get --
 -- Records by key, in any order.

@@ -1,0 +1,53 @@
+"""Where a server is, and a connection that serves there."""
+
+import select
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from media_gateway.database.direct import DirectConnection
+from media_gateway.database.engine import PGVECTOR, Engine
+from media_gateway.database.statements import trusted
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Endpoint:
+    """Where the server is, and how sessions on it are set up.
+
+    *conninfo* are libpq's parameters, the password among them, so an endpoint shows itself as *server* only.
+    *session* are run-time settings by name, set for each serving session. *patience* are the seconds after which a
+    server that answers nothing at all counts as hung; it lies above the server's own statement timeout.
+    """
+
+    conninfo: Mapping[str, Any]
+    server: str
+    engine: Engine = PGVECTOR
+    session: Mapping[str, str] = field(default_factory=dict[str, str])
+    transaction_pooler: bool = False
+    patience: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.server})"
+
+
+class ServingConnection(DirectConnection):
+    """A connection that knows since when (monotonic seconds) it has been ready to serve."""
+
+    born: float = 0.0
+
+
+def set_config(settings: Mapping[str, str], *, is_local: bool) -> tuple[LiteralString, list[Any]]:
+    """Return the statement, and its parameters, that sets run-time *settings* in one round trip."""
+    calls = ", ".join("set_config(%s, %s, %s)" for _ in settings)
+    return trusted(f"SELECT {calls}"), [part for name, value in settings.items() for part in (name, value, is_local)]
+
+
+def looks_dead(connection: AsyncConnection[Any]) -> bool:
+    """Whether the server closed this idle connection: its socket then has something to read."""
+    if connection.closed:
+        return True
+    poller = select.poll()
+    poller.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poller.poll(0))
