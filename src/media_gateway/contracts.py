@@ -253,7 +253,7 @@ class Tunes(Protocol):
         self,
         *,
         target: float = 0.95,
-        sample: int = 200,
+        sample: int = 500,
         k: int = 10,
         apply: bool = True,
         try_indexes: bool = False,

@@ -203,7 +203,7 @@ class Gateway:
         )
 
     async def tune(
-        self, *, target: float = 0.95, sample: int = 200, k: int = 10, apply: bool = True, try_indexes: bool = False
+        self, *, target: float = 0.95, sample: int = 500, k: int = 10, apply: bool = True, try_indexes: bool = False
     ) -> TuningReport:
         """Measure the recall of searches at *k* and choose the quickest ones that reach *target*; see `contracts.Tunes`.
 

@@ -24,7 +24,7 @@ _VECTOR_BATCH: Final = 1_000
 """The same for rows that come with vectors."""
 _WORTH_TUNING: Final = 5_000
 """Rows of a load that is followed by tuning, when they are at least half of the collection then."""
-_TUNING_SAMPLE: Final = 100
+_TUNING_SAMPLE: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def shadow(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Rows at most, the latest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how the answers of both stores differed: overlap, scores, latency; a row a minute."""
+    """Tell how the answers of both stores differed: overlap, scores, latency; a row a minute, the present one first."""
     from media_gateway.cli.rollout_facts import read_comparisons
 
     settings = read_settings(context)
@@ -130,8 +130,8 @@ def _status_lines(found: "Mapping[str, Any]") -> dict[str, object]:
     lines: dict[str, object] = {
         "state": found["state"],
         "epoch": found["epoch"],
-        "set": f"{found['at']} by {found['who']}: {found['why']}" if found["at"] else None,
-        "guard": found["guard"],
+        "set": _set_by(found),
+        "guard": _guard(found),
         "postgres": found["postgres"],
         "service": "no process serves" if service is None else f"process {service['pid']}, epoch {service['epoch']}",
     }
@@ -143,9 +143,31 @@ def _status_lines(found: "Mapping[str, Any]") -> dict[str, object]:
             "waiting": service["waiting"],
             "refused": ", ".join(service["stuck"]) or None,
             "last failure": service["failure"],
-            "memory stood in": service["fallbacks"],
+            "memory stood in": f"{service['fallbacks']:,} times",
         }
+        if verified := service["verified"]:
+            lines["compared"] = f"{verified['compared']:,} records, {verified['differing']:,} differ"
     return lines
+
+
+def _set_by(found: "Mapping[str, Any]") -> str | None:
+    if not found["at"]:
+        return None
+    return f"{found['at']} by {found['who']}" + (f": {found['why']}" if found["why"] else "")
+
+
+def _guard(found: "Mapping[str, Any]") -> str:
+    """Return what the guard decided, and what it sees of PostgreSQL's answers where somebody serves."""
+    if found["tripped"]:
+        return f"{found['guard']}; memory answers until you set a state again"
+    figures: dict[str, Any] | None = found["service"] and found["service"]["guard"]
+    if not figures or not figures["searches"]:
+        return found["guard"]
+    overlap = "" if figures["overlap"] is None else f", overlap {figures['overlap']:.2f}"
+    return (
+        f"{found['guard']}; PostgreSQL lately: {figures['searches']:,} searches, {figures['failed']:,} failed, "
+        f"p95 {figures['p95_ms']:.1f} ms{overlap}"
+    )
 
 
 def _cell(value: object) -> str:

@@ -1,5 +1,7 @@
 """Reading what is known of a rollout: its state, its history, its comparisons."""
 
+from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from media_gateway.errors import StoreError
@@ -62,10 +64,18 @@ async def read_history(settings: Settings, limit: int) -> tuple[list[dict[str, A
 
 
 async def read_comparisons(settings: Settings, limit: int) -> list[dict[str, Any]]:
-    """Return the last summaries of comparisons, the latest first."""
+    """Return the last summaries of comparisons, the latest first: before them what the present minute came to so far."""
     parts = rollout_parts(settings)
     try:
         rows = await parts.table.summaries(limit)
     finally:
         await parts.table.aclose()
-    return [{**row, "at": row["at"].isoformat(timespec="seconds")} for row in rows]
+    kept = [{**row, "at": row["at"].isoformat(timespec="seconds")} for row in rows]
+    return [*_present_minute(parts.files.report.read()), *kept][:limit]
+
+
+def _present_minute(service: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if service is None or service["comparisons"] is None:
+        return []
+    at = datetime.fromisoformat(service["at"]).isoformat(timespec="seconds")
+    return [{"at": at, "process": f"{gethostname()}:{service['pid']}", **service["comparisons"]}]

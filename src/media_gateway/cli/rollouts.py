@@ -3,25 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from media_gateway.contracts import Digests, VectorStore
-from media_gateway.errors import (
-    InvalidRequestError,
-    ModelMismatchError,
-    SchemaError,
-    StoreError,
-    StoreLockedError,
-    UnsupportedError,
-)
+from media_gateway.cli.rollout_refusals import existing, refuse_loss, refuse_too_early
+from media_gateway.errors import ModelMismatchError, SchemaError, StoreError, StoreLockedError, UnsupportedError
 from media_gateway.rollout import RolloutParts, RolloutState, RolloutStore
 from media_gateway.rollout.keeper import StateKeeper, operator_name
-from media_gateway.rollout.ledger import read_ledger
 from media_gateway.rollout.state import Mode, checked_mode
 from media_gateway.settings import Settings
-from media_gateway.wiring import open_existing, open_postgres, open_store, rollout_parts
+from media_gateway.wiring import open_postgres, open_store, rollout_parts
 
 _HEARING_SECONDS: Final = 3.0
 _SWITCH_SECONDS: Final = 15.0
@@ -82,8 +73,8 @@ async def change(settings: Settings, wish: Wish) -> Change:
         await _make_ready(settings)
         former = await keeper.reconcile()
         if former is None and not wish.may_discard:
-            await _refuse_loss(settings, mode)
-        _refuse_too_early(parts, former, mode, alone=wish.alone)
+            await refuse_loss(settings, mode)
+        refuse_too_early(parts, former, mode, alone=wish.alone)
         return await _set(parts, keeper, former, mode, percent, wish)
     finally:
         await parts.table.aclose()
@@ -141,7 +132,7 @@ async def _known(keeper: StateKeeper) -> RolloutState | None:
 
 async def _make_ready(settings: Settings) -> None:
     """Start the embedded server and make or update the schema, where the settings allow that."""
-    memory = await _existing(settings, "memory")
+    memory = await existing(settings, "memory")
     space = None
     if memory is not None:
         space = memory.space
@@ -156,56 +147,6 @@ async def _make_ready(settings: Settings) -> None:
             feature="rollout",
             store="memory",
         ) from error
-
-
-async def _refuse_loss(settings: Settings, mode: Mode) -> None:
-    """Refuse a first state under which records that one store alone has would be lost."""
-    async with AsyncExitStack() as stack:
-        stores: dict[str, VectorStore | None] = {}
-        counts: dict[str, int] = {}
-        for name in ("memory", "postgres"):
-            store = stores[name] = await _existing(settings, name)
-            if store is not None:
-                stack.push_async_callback(store.aclose)
-            counts[name] = 0 if store is None else (await store.stats()).count
-        follower = "memory" if mode == "on" else "postgres"
-        if not counts[follower] or await _are_equal(stores["memory"], stores["postgres"]):
-            return
-    raise UnsupportedError(
-        f"memory holds {counts['memory']:,} records and PostgreSQL {counts['postgres']:,}, and they are not the same: what "
-        f"only {'memory' if mode == 'on' else 'PostgreSQL'} has would be lost; look with media-gateway transfer verify, "
-        "move it with media-gateway transfer run, or give --discard",
-        feature="a rollout over two different collections",
-        store=follower,
-    )
-
-
-async def _existing(settings: Settings, backend: str) -> VectorStore | None:
-    return await open_existing(settings.model_copy(update={"backend": backend}))
-
-
-async def _are_equal(memory: VectorStore | None, postgres: VectorStore | None) -> bool:
-    if not isinstance(memory, Digests) or not isinstance(postgres, Digests):
-        return False
-    return await memory.digest() == await postgres.digest()
-
-
-def _refuse_too_early(parts: RolloutParts, former: RolloutState | None, mode: Mode, *, alone: bool) -> None:
-    if not alone:
-        return
-    if mode != "on":
-        raise InvalidRequestError(
-            f"--alone was given with {mode}; it ends the move, so it goes with on", field="alone", given=mode
-        )
-    ledger = read_ledger(parts.files.ledger)
-    is_moved = ledger.facts is not None and ledger.facts.truth == "postgres" and "memory" not in ledger.open.values()
-    if former is None or former.mode != "on" or not is_moved:
-        raise UnsupportedError(
-            "the move is not over yet: PostgreSQL is not the truth; set on first, and wait until media-gateway rollout "
-            "status says so",
-            feature="ending a rollout",
-            store="postgres",
-        )
 
 
 async def _followed(parts: RolloutParts, state: RolloutState, began: float) -> tuple[float | None, str]:

@@ -205,13 +205,19 @@ def _print_plan(found: "TransferPlan", *, as_json: bool) -> None:
                 "will be written": found.written,
                 "disk needed": disk,
                 "disk free": None if found.disk_free is None else size(found.disk_free),
-                "time": "-" if found.seconds is None else f"about {found.seconds:,.0f} s",
+                "time": _duration(found.seconds),
             }
         )
     for refusal in found.refusals:
         note(f"refused: {refusal}")
     if found.refusals:
         sys.exit(1)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return "less than a second" if seconds < 1 else f"about {seconds:,.0f} s"
 
 
 def _transferred_as_json(done: "Transferred", wish: "Wish") -> dict[str, Any]:
@@ -284,7 +290,8 @@ def _print_verified(found: "Verified", source: str, target: str) -> None:
     print_facts(facts)
     if comparison.kinds:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(comparison.kinds.items()))
-        typer.echo(f"{counts}; the first {len(comparison.differences)}:")
+        named = len(comparison.differences)
+        typer.echo(f"{counts}:" if named == sum(comparison.kinds.values()) else f"{counts}; the first {named}:")
         rows = [
             (one.key, one.kind, ", ".join(one.parts), "" if not one.numbers else f"{one.numbers:,}")
             for one in comparison.differences

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TUNE_EXAMPLES = examples(
     "media-gateway tune --backend postgres",
-    "media-gateway tune --target 0.99 --sample 500",
+    "media-gateway tune --target 0.99 --sample 1000",
     "media-gateway tune --dry-run --try-indexes --json",
 )
 
@@ -26,7 +26,7 @@ def tune(
         float | None,
         typer.Option(help="The recall to reach; by default RUVECTOR_RECALL_TARGET, .95.", show_default=False),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Queries to measure with, 20 or more.")] = 200,
+    sample: Annotated[int, typer.Option(help="Queries to measure with, 20 or more.")] = 500,
     k: Annotated[int, typer.Option("-k", "--k", help="The hits of a search among which recall is measured.")] = 10,
     apply: Annotated[
         bool, typer.Option("--apply/--dry-run", help="Record what was found and search by it, or only tell.")

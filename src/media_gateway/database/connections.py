@@ -33,9 +33,11 @@ class Endpoint:
 
 
 class ServingConnection(DirectConnection):
-    """A connection that knows since when (monotonic seconds) it has been ready to serve."""
+    """A connection that knows when (monotonic seconds) it became ready to serve, left the pool and was last used."""
 
     born: float = 0.0
+    lent: float = 0.0
+    used: float = 0.0
 
 
 def set_config(settings: Mapping[str, str], *, is_local: bool) -> tuple[LiteralString, list[Any]]:

@@ -20,6 +20,8 @@ from psycopg_pool import AsyncConnectionPool
 from media_gateway.database.connections import Endpoint, ServingConnection, looks_dead, set_config
 from media_gateway.database.direct import DirectStatement
 from media_gateway.database.faults import is_connection_lost, translated, unavailable
+from media_gateway.database.hot import IDLE_SECONDS as HOT_SECONDS
+from media_gateway.database.hot import HotConnections
 from media_gateway.database.limits import AnswerLimit
 from media_gateway.database.vectors import register_vectors
 from media_gateway.errors import ExtensionMissingError, MediaGatewayError, StoreUnavailableError
@@ -45,9 +47,12 @@ class Pool:
     def __init__(self, endpoint: Endpoint, *, min_size: int = 2, max_size: int = 20, timeout: float = 30.0) -> None:
         self.endpoint = endpoint
         self._failure: Exception | None = None
+        self._is_closed = False
         self._last_use = 0.0
         self._drained_at = 0.0
         self._waiting: set[asyncio.Timeout] = set()
+        self._hot = HotConnections()
+        self._cooling: asyncio.Task[None] | None = None
         self._pool: AsyncConnectionPool[ServingConnection] = AsyncConnectionPool(
             kwargs=self._connection_arguments(),
             connection_class=self._recording_connection(),
@@ -75,11 +80,16 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close every connection; statements that still run get a few seconds to end."""
+        self._is_closed = True
+        if self._cooling is not None:
+            self._cooling.cancel()
+        await self._return(self._hot.all())
         await self._pool.close()
 
     def measures(self) -> dict[str, int]:
         """Return the pool's counters, as psycopg_pool names them: pool_size, pool_available, requests_waiting, ..."""
-        return self._pool.get_stats()
+        measures = self._pool.get_stats()
+        return {**measures, "pool_available": measures.get("pool_available", 0) + len(self._hot)}
 
     async def fetch(
         self,
@@ -135,7 +145,7 @@ class Pool:
                 raise self._hung() from None
             raise translated(error, self.endpoint.server) from error
         finally:
-            await self._pool.putconn(connection)
+            await self._release(connection)
 
     async def _fetch_locally(
         self,
@@ -172,15 +182,34 @@ class Pool:
             await self._forget_stale(connection, error)
             raise
         finally:
-            await self._pool.putconn(connection)
+            await self._release(connection)
 
     async def _acquire(self) -> ServingConnection:
         while True:
-            connection = await self._next_connection()
-            if not looks_dead(connection):
+            connection = self._hot.take() or await self._next_connection()
+            if connection.born >= self._drained_at and not looks_dead(connection):
                 return connection
-            await connection.close()
-            await self._forget_stale(connection, None)
+            if connection.born >= self._drained_at:
+                await connection.close()
+                await self._forget_stale(connection, None)
+            await self._pool.putconn(connection)
+
+    async def _release(self, connection: ServingConnection) -> None:
+        """Keep *connection* at hand, unless others wait for the pool to have one."""
+        if self._waiting or self._is_closed or not self._hot.keep(connection):
+            await self._pool.putconn(connection)
+        elif self._cooling is None:
+            self._cooling = asyncio.create_task(self._cool())
+
+    async def _cool(self) -> None:
+        """Give back what nobody uses, until nothing is at hand any more."""
+        while len(self._hot):
+            await asyncio.sleep(HOT_SECONDS)
+            await self._return(self._hot.idle())
+        self._cooling = None
+
+    async def _return(self, connections: Sequence[ServingConnection]) -> None:
+        for connection in connections:
             await self._pool.putconn(connection)
 
     async def _next_connection(self) -> ServingConnection:
@@ -188,7 +217,9 @@ class Pool:
             async with asyncio.timeout(None) as patience:
                 self._waiting.add(patience)
                 try:
-                    return await self._pool.getconn()
+                    connection = await self._pool.getconn()
+                    connection.lent = time.monotonic()
+                    return connection
                 finally:
                     self._waiting.discard(patience)
         except TimeoutError as error:

@@ -23,6 +23,9 @@ class GrowingArray:
         self._items: npt.NDArray[Any] = np.empty(16, dtype=kind)
         self._count = 0
 
+    def __len__(self) -> int:
+        return self._count
+
     def extend(self, items: Sequence[Any]) -> None:
         """Add *items* at the end."""
         needed = self._count + len(items)

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,7 @@ _DECIMALS: Final = 12
 """Scores are rounded to this, so that equal directions score equal whatever the lengths of their vectors."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A record found: its slot and its score."""
 
     slot: int
@@ -36,7 +34,7 @@ class Query:
 
     def __init__(self, vector: Vector) -> None:
         wide = vector.astype(np.float64)
-        self.wide: npt.NDArray[np.float64] = wide / math.sqrt((wide * wide).sum())
+        self.wide: npt.NDArray[np.float64] = wide / math.sqrt(wide.dot(wide))
         self.unit: Vector = self.wide.astype(np.float32)
         self.slack: float = 4 * _EPSILON * math.sqrt(len(vector))
         """How far float32 scores may be off: four times the error expected of summing that many products."""
@@ -85,10 +83,10 @@ def scores_of(records: RecordsView, slots: Slots, query: Query) -> npt.NDArray[n
     scores = np.empty(len(slots), dtype=np.float64)
     for start in range(0, len(slots), _GATHERED_ROWS):
         rows = records.vectors.take(slots[start : start + _GATHERED_ROWS], axis=0).astype(np.float64)
-        # A sum along the last axis adds in the same order for every row, so that equal vectors score equal to the last
+        # One product after the other, each added up in the same order, so that equal vectors score equal to the last
         # bit; a matrix product may not.
-        products = (rows * query.wide).sum(axis=1)
-        scores[start : start + _GATHERED_ROWS] = products / np.sqrt((rows * rows).sum(axis=1))
+        products = np.vecdot(rows, query.wide)
+        scores[start : start + _GATHERED_ROWS] = products / np.sqrt(np.vecdot(rows, rows))
     return np.minimum(np.maximum(scores.round(_DECIMALS), -1.0), 1.0)
 
 

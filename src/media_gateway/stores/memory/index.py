@@ -67,7 +67,7 @@ class Graph:
         self._slots = GrowingArray(np.int64)
 
     def __len__(self) -> int:
-        return len(self._slots.items)
+        return len(self._slots)
 
     @property
     def slots(self) -> npt.NDArray[np.int64]:

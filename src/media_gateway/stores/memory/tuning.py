@@ -13,7 +13,9 @@ class IndexTuning:
     *most_candidates*: beyond it a scan outside the event loop is preferred to a long search on it.
     *rebuild_share*: share of replaced and deleted nodes at which the graph is built anew.
     *connectivity* and *expansion_add* are M and efConstruction of HNSW (Malkov and Yashunin 2016, arXiv:1603.09320);
-    *expansions* are the efSearch values among which the smallest that reaches the recall target is chosen.
+    *expansions* are the efSearch values among which the smallest that reaches the recall target is chosen. They begin
+    where vectors without any structure are found too: of 4,000 random directions of 32 numbers, 32 finds .917 of what
+    queries held out look for, and 48 finds .966, though trials made of records show .963 and .988.
     """
 
     exact_floats: int = 2_000_000
@@ -25,5 +27,5 @@ class IndexTuning:
     expansion_add: int = 128
     first_expansion: int = 128
     expansions: tuple[int, ...] = (
-        24, 28, 32, 36, 40, 44, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 640, 768, 1024
+        44, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 640, 768, 1024
     )  # fmt: skip

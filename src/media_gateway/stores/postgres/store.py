@@ -167,7 +167,7 @@ class PostgresStore:
         self,
         *,
         target: float = 0.95,
-        sample: int = 200,
+        sample: int = 500,
         k: int = 10,
         apply: bool = True,
         try_indexes: bool = False,
