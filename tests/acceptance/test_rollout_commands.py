@@ -1,16 +1,20 @@
 """A whole move by the installed commands, beside a process that serves."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from media_gateway.database.server import EmbeddedServer
 from tests.acceptance.command import Command, assert_refused
 from tests.postgres import TestServer
 
@@ -56,10 +60,16 @@ def service(moving: Command) -> Iterator[subprocess.Popen[str]]:
     """A process that serves, started once the first state is set."""
     first = moving.inside("rollout", "set", "off", "--reason", "the move begins", "--json").json()
     assert (first["from"], first["to"], first["epoch"], first["recorded"]) == (None, "off", 1, True)
+    with _serving(moving) as process:
+        yield process
+
+
+@contextmanager
+def _serving(command: Command) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", SERVICE],
-        cwd=moving.folder,
-        env=moving._environment({}),
+        cwd=command.folder,
+        env=command._environment({}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,14 +98,7 @@ def test_over_and_back(moving: Command, service: subprocess.Popen[str]) -> None:
     assert (status["truth"], status["reads"]) == ("postgres", "postgres")
 
     # Another hand writes to PostgreSQL, and the way back brings it along.
-    variables = moving.variables
-    with psycopg.connect(
-        host=variables["POSTGRES_HOST"],
-        port=variables["POSTGRES_PORT"],
-        dbname=variables["POSTGRES_DB"],
-        user=variables["POSTGRES_USER"],
-        autocommit=True,
-    ) as connection:
+    with psycopg.connect(**_conninfo(moving), autocommit=True) as connection:
         connection.execute("DELETE FROM content_vectors WHERE id = 'movie-603'")
     back = moving.inside("rollback", "--reason", "slow answers", "--json").json()
     assert back["seconds"] < 1
@@ -133,8 +136,10 @@ def test_two_different_collections_are_not_moved_over_one_another(moving: Comman
         '{"id": 1, "media_type": "movie", "title": "Alone", "overview": "One."}\n'
     )
     assert moving.inside("load", "films.jsonl").code == 0
-    assert_refused(moving.inside("rollout", "set", "off"), "memory holds 614 records and PostgreSQL 1", "--discard")
-    assert_refused(moving.inside("rollout", "set", "on"), "what only memory has would be lost")
+    assert_refused(
+        moving.inside("rollout", "set", "off"), "memory holds 614 records and PostgreSQL 1; 1 of", "--discard"
+    )
+    assert_refused(moving.inside("rollout", "set", "on"), "614 of those in memory", "would be lost")
     assert moving.inside("rollout", "set", "off", "--discard", "--json").json()["to"] == "off"
 
 
@@ -152,3 +157,65 @@ def test_status_and_rollback_with_postgres_down(moving: Command) -> None:
     assert moving.inside("rollout", "status", "--json", **down).json()["unrecorded"] == 1
     assert moving.inside("rollout", "history", "--json").json()[0]["to"] == "off"
     assert moving.inside("rollout", "status", "--json").json()["unrecorded"] == 0
+
+
+def test_a_copy_that_the_truth_has_outgrown_may_follow(moving: Command) -> None:
+    memory = {"RUVECTOR_BACKEND": "memory"}
+    ends = ["--from", "memory:data/memory.snap", "--to", "postgres"]
+    assert moving.inside("transfer", "run", *ends).code == 0
+    (moving.folder / "film.jsonl").write_text(
+        '{"id": 1, "media_type": "movie", "title": "Later", "overview": "One."}\n'
+    )
+    assert moving.inside("load", "film.jsonl", **memory).code == 0
+    assert moving.inside("rollout", "set", "off").code == 0
+    with psycopg.connect(**_conninfo(moving), autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM content_vectors").fetchone() == (614,)
+
+
+def test_status_tells_that_the_guard_tripped(memory: Command, tmp_path: Path) -> None:
+    shutil.copytree(memory.folder / "data", tmp_path / "data")
+    command = Command(folder=tmp_path, variables={"RUVECTOR_BACKEND": "postgres"})
+    server = EmbeddedServer(tmp_path / "data" / "embedded")
+    try:
+        assert command.inside("rollout", "set", "off").code == 0
+        with _serving(command) as service:
+            _wait_until(lambda: _service(command)["is_complete"])
+            assert command.inside("rollout", "set", "canary", "25").code == 0
+            _wait_until(lambda: _service(command)["guard"]["overlap"] is not None)
+            assert "guard            quiet; PostgreSQL lately: " in command.inside("rollout", "status").out
+            assert command.inside("rollout", "shadow", "--json").json()[0]["compared"] > 0
+            pid = server.status().pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            _wait_until(lambda: command.inside("rollout", "status", "--json").json()["tripped"])
+            assert time.monotonic() - killed < 5
+            said = command.inside("rollout", "status").out
+            assert "state            canary 25 %, tripped" in said
+            assert "memory answers until you set a state again" in said
+            assert "postgres         cannot reach" in said
+            assert _service(command)["reads"] == "memory"
+            assert service.poll() is None
+            server.start()
+            _wait_until(lambda: command.inside("rollout", "status", "--json").json()["postgres"] == "answers")
+            assert command.inside("rollout", "status", "--json").json()["tripped"] is True
+            assert command.inside("rollout", "set", "canary", "25").code == 0
+            assert command.inside("rollout", "status", "--json").json()["guard"] == "quiet"
+    finally:
+        server.stop()
+
+
+def _service(command: Command) -> dict[str, Any]:
+    return command.inside("rollout", "status", "--json").json()["service"]
+
+
+def _wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _conninfo(command: Command) -> dict[str, str]:
+    names = {"host": "POSTGRES_HOST", "port": "POSTGRES_PORT", "dbname": "POSTGRES_DB", "user": "POSTGRES_USER"}
+    return {name: command.variables[variable] for name, variable in names.items()}

@@ -48,7 +48,7 @@ class Nearby:
         """Return the slots of all that may be among the best *k*, which stored vectors have to tell."""
         if len(self.slots) <= k:
             return self.slots
-        return self.slots[: int(self.distances.searchsorted(self.distances[k - 1] + _BLUR, side="right"))]
+        return self.slots[: np.count_nonzero(self.distances <= self.distances[k - 1] + _BLUR)]
 
 
 class Graph:

@@ -1,16 +1,14 @@
 """The PostgreSQL store: records in `content_vectors`, nearest neighbours by its HNSW index."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, TypeVar
+from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection
 
 from media_gateway.contracts import OnStage
-from media_gateway.database.faults import is_connection_lost, translated
 from media_gateway.database.pool import Endpoint, Pool, Row
-from media_gateway.errors import OutcomeUnknownError, StoreUnavailableError, UnsupportedError
+from media_gateway.errors import UnsupportedError
 from media_gateway.models import (
     ChangedKeys,
     ChangePosition,
@@ -38,15 +36,8 @@ from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.search import NearestSearch
 from media_gateway.stores.postgres.situation import IndexChoice
 from media_gateway.stores.postgres.tuning.tuner import Tuner, Wanted
-from media_gateway.stores.postgres.writes import IssuedWrites, Write
+from media_gateway.stores.postgres.writes import ROWS_A_STATEMENT, Write, Writes
 from media_gateway.validation import checked_items, checked_keys, checked_page, checked_request, encoded_metadata
-
-_BATCH: Final = 500
-"""Rows of one upsert statement, so that it ends well within the statement timeout with an index to keep."""
-_CONFLICTS: Final = ("40001", "40P01")
-_ATTEMPTS: Final = 3
-
-_T = TypeVar("_T")
 
 
 class PostgresStore:
@@ -78,7 +69,7 @@ class PostgresStore:
             index_choice=index_choice,
         )
         self._hybrid = HybridSearch(pool, self._search, weights=weights or HybridWeights(), always_exact=always_exact)
-        self._writes = IssuedWrites()
+        self._writes = Writes(pool)
         self._changes = ChangeLog(pool)
         self._index_choice: IndexChoice = index_choice
         self._resources = resources
@@ -104,7 +95,9 @@ class PostgresStore:
         lost while committing and repeating the write could undo a later one.
         """
         checked = sorted(checked_items(items, self._space.dimension), key=lambda item: item.key)
-        batches = [_columns(checked[start : start + _BATCH]) for start in range(0, len(checked), _BATCH)]
+        batches = [
+            _columns(checked[start : start + ROWS_A_STATEMENT]) for start in range(0, len(checked), ROWS_A_STATEMENT)
+        ]
         if not batches:
             return
 
@@ -119,7 +112,7 @@ class PostgresStore:
             write.may_be_committed = True
             await connection.execute("COMMIT")
 
-        await self._write([item.key for item in checked], run, is_repeatable=True)
+        await self._writes.run([item.key for item in checked], run, is_repeatable=True)
 
     async def delete(self, keys: Sequence[str]) -> int:
         """Remove the records of *keys* and return how many of them existed."""
@@ -131,7 +124,7 @@ class PostgresStore:
             return cursor.rowcount
 
         # Repeated after a lost commit it would count nothing, so an unknown outcome is told.
-        return await self._write(given, run, is_repeatable=False) if given else 0
+        return await self._writes.run(given, run, is_repeatable=False) if given else 0
 
     async def get(self, keys: Sequence[str]) -> list[ContentVector | None]:
         """Return the records of *keys* in that order, None where there is none."""
@@ -275,46 +268,6 @@ class PostgresStore:
     async def aclose(self) -> None:
         """Close the pool; closing twice does no harm."""
         await self._pool.aclose()
-
-    async def _write(
-        self,
-        keys: Sequence[str],
-        run: Callable[[AsyncConnection[Row], Write], Awaitable[_T]],
-        *,
-        is_repeatable: bool,
-    ) -> _T:
-        """Run a write once, again after a conflict, and again after a lost connection where that can undo nothing."""
-        server = self.endpoint.server
-        patience = self.endpoint.patience
-        if patience is not None:
-            patience *= len(keys) // _BATCH + 2
-        with self._writes.issued(keys) as write:
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    async with self._pool.connection(patience=patience) as connection:
-                        return await run(connection, write)
-                except psycopg.Error as error:
-                    if error.sqlstate in _CONFLICTS and attempt < _ATTEMPTS:
-                        write.may_be_committed = False
-                        continue
-                    if not is_connection_lost(error):
-                        raise translated(error, server) from error
-                    if write.may_be_committed and not (is_repeatable and write.is_latest and attempt < _ATTEMPTS):
-                        raise _unknown(server, keys) from error
-                    if attempt == _ATTEMPTS:
-                        raise translated(error, server) from error
-                except StoreUnavailableError as error:
-                    if write.may_be_committed:
-                        raise _unknown(server, keys) from error
-                    raise
-        raise AssertionError("unreachable")
-
-
-def _unknown(server: str, keys: Sequence[str]) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
-        f"the connection to {server} was lost while {len(keys)} records were being committed: they are written wholly "
-        "or not at all; read them before writing again"
-    )
 
 
 def _columns(items: Sequence[ContentVector]) -> dict[str, list[Any]]:
