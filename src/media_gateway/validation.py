@@ -37,20 +37,23 @@ _SURELY_USABLE: Final = (1e-20, 1e20)
 _QUICK_KEY: Final = MAX_KEY_BYTES // 4
 
 
-def checked_key(key: object) -> str:
-    """Return *key*, or raise InvalidKeyError when it is not 1 to 512 bytes of text that PostgreSQL can hold."""
+def checked_key(key: object, *, name: str = "key") -> str:
+    """Return *key*, or raise InvalidKeyError when it is not 1 to 512 bytes of text that PostgreSQL can hold.
+
+    The message calls it *name*.
+    """
     if not isinstance(key, str):
-        raise InvalidKeyError(f"a key is {shown(key)}; expected text", field="key", given=key, expected="text")
+        raise InvalidKeyError(f"a {name} is {shown(key)}; expected text", field=name, given=key, expected="text")
     reason = unusable_text(key)
     if reason is not None:
         raise InvalidKeyError(
-            f"the key {shown(key)} has {reason}; leave it out", field="key", given=key, expected="text without it"
+            f"the {name} {shown(key)} has {reason}; leave it out", field=name, given=key, expected="text without it"
         )
     if not key or (len(key) > _QUICK_KEY and len(key.encode()) > MAX_KEY_BYTES):
         size = len(key.encode())
         raise InvalidKeyError(
-            f"the key {shown(key)} has {size} bytes; expected 1 to {MAX_KEY_BYTES} bytes of UTF-8",
-            field="key",
+            f"the {name} {shown(key)} has {size} bytes; expected 1 to {MAX_KEY_BYTES} bytes of UTF-8",
+            field=name,
             given=size,
             expected=MAX_KEY_BYTES,
         )

@@ -48,6 +48,11 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(command: Command, tmp_
     nothing = command.inside("bench", "--only-report", "--report", str(tmp_path / "page.md"))
     assert (nothing.code, nothing.err.count("\n")) == (1, 1)
     assert "there are no results to report" in nothing.err
+    nowhere = command.inside("bench", "--only-report")
+    assert (nowhere.code, nowhere.err.count("\n")) == (1, 1)
+    assert "--report FILE.md" in nowhere.err
+    both = command.inside("bench", "--dataset", "a.hdf5", "--corpus", "b.txt")
+    assert (both.code, both.err) == (1, "Error: --dataset and --corpus are given; expected one of them\n")
 
 
 @pytest.mark.full

@@ -13,7 +13,7 @@ import pytest
 
 from media_gateway import OwnVectors, Settings, open_gateway
 from media_gateway.database.search_log import MOST_KEYS, SearchLogTable
-from media_gateway.errors import StoreUnavailableError
+from media_gateway.errors import InvalidKeyError, StoreUnavailableError
 from media_gateway.filters import Condition, GenresAny, MediaTypeIs, MetadataEquals, ReleasedBetween
 from media_gateway.gateway import Gateway
 from media_gateway.models import LoggedSearch, Matrix, VectorSpace
@@ -238,6 +238,8 @@ async def test_a_user_can_be_forgotten_and_another_model_is_not_read(store: Post
     table = table_of(store)
     await table.write([table.row(asked(user=user)) for user in ("ann", "bob", "ann")])
     assert await table.forget("ann") == 2
+    with pytest.raises(InvalidKeyError, match="the user '' has 0 bytes"):
+        await table.forget("")
     assert [found.user for found in await table.recent_queries(10)] == ["bob"]
     other = SearchLogTable(
         store.serving_connection,

@@ -129,7 +129,7 @@ async def test_conflicts(memory: MemoryStore, target: PostgresStore) -> None:
     own = [replace(item, metadata={"mine": True}) for item in records(3)]
     await target.upsert(own)
     source = StoreSource(memory, "m")
-    with pytest.raises(DuplicateKeyError):
+    with pytest.raises(DuplicateKeyError, match="choose --conflicts skip or overwrite"):
         await into(target, source)
     assert await everything(target) == own
     assert await into(target, source, "skip") == Copied(read=COUNT, written=COUNT - 3, kept=3)

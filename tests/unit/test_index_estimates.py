@@ -81,7 +81,9 @@ def test_ten_million_fit_24_gib_only_with_a_smaller_index() -> None:
     assert fits["halfvec"] is False
     assert fits["bits"] is True
     assert {variant.basis for variant in found.variants} == {"projected"}
-    assert {variant.basis for variant in capacity(1_000_000, 768, model=fit(MEASURED)).variants} == {"measured"}
+    near = capacity(1_000_000, 768, model=fit(MEASURED)).variants
+    assert {variant.is_offered: variant.basis for variant in near} == {True: "measured", False: "projected"}
+    assert {one.basis for one in capacity(1_000_000, 1_536, model=fit(MEASURED)).variants} == {"projected"}
 
 
 def test_a_fit_goes_through_its_points() -> None:

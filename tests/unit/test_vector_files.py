@@ -95,6 +95,7 @@ def _parquet(**columns: Any) -> Callable[[Path], object]:
 DAMAGE: list[tuple[str, Callable[[Path], object], type[InvalidInputError], str]] = [
     ("a.npz", lambda path: path.write_bytes(b"PAR1"), FileFormatError, "is Parquet; expected npz"),
     ("a.npz", lambda path: path.write_bytes(b"hello"), FileFormatError, "is something else; expected npz"),
+    ("a.npz", lambda path: path.write_bytes(b"PK\x03\x04cut"), FileFormatError, "is cut off or damaged after 7 bytes"),
     ("a.npz", lambda path: None, FileFormatError, "cannot be read"),
     ("a.npz", Path.mkdir, FileFormatError, "cannot be read"),
     ("a.npz", _npz(vectors=VECTORS), FileFormatError, "has the arrays vectors; expected one of key, keys, id, ids"),

@@ -21,18 +21,22 @@ _COLOURS: Final = {
 }
 
 
+def plotting_library() -> tuple[Any, Any]:
+    """Return matplotlib and its module of figures; raises UnsupportedError without the package."""
+    try:
+        return import_module("matplotlib"), import_module("matplotlib.figure")
+    except ImportError as error:
+        raise UnsupportedError(
+            "plots need the package matplotlib; install media-gateway[bench]", feature="plots", store="bench"
+        ) from error
+
+
 def plot_curves(path: Path, results: Sequence[Result]) -> None:
     """Write the curves of *results*, all on the same data, to *path*: latency (logarithmic) over recall.
 
     A system without a width to set is one point. Raises UnsupportedError without the package matplotlib.
     """
-    try:
-        library: Any = import_module("matplotlib")
-        figures: Any = import_module("matplotlib.figure")
-    except ImportError as error:
-        raise UnsupportedError(
-            "plots need the package matplotlib; install media-gateway[bench]", feature="plots", store="bench"
-        ) from error
+    library, figures = plotting_library()
     figure = figures.Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     for result in results:

@@ -26,6 +26,7 @@ BENCH_EXAMPLES = examples(
 )
 SIZE: Final = 100_000
 QUERIES: Final = 1_000
+RECALL: Final = 0.95
 QUICK_SIZE: Final = 5_000
 QUICK_QUERIES: Final = 300
 _MEMORY_SHARE: Final = 5
@@ -48,7 +49,7 @@ def bench(
         typer.Option(metavar="FILE|sample", help="Texts (.txt, .jsonl) for the local model.", show_default=False),
     ] = None,
     queries: Annotated[int | None, typer.Option(min=10, help="Searches of one client; 1,000.")] = None,
-    recall: Annotated[float, typer.Option(min=0.1, max=1.0, help="The recall@10 that all have to reach.")] = 0.95,
+    recall: Annotated[float, typer.Option(min=0.1, max=1.0, help="The recall@10 that all have to reach.")] = RECALL,
     index: Annotated[str, typer.Option(metavar="<vector|halfvec>", help="The index of our collection.")] = "vector",
     systems: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these systems; by default all.", show_default=False)
@@ -78,6 +79,7 @@ def bench(
     from media_gateway.benchmarking.run import BenchmarkOptions
     from media_gateway.benchmarking.systems.registry import NAMES, checked_index, checked_names
 
+    _check_options(dataset, corpus, report, only_report=only_report)
     file = ResultFile(json_file)
     names = checked_names(systems)
     source = _Source(
@@ -95,7 +97,9 @@ def bench(
         target=recall,
         index=checked_index(index),
         folder=folder,
-        command=source.command(quick=quick, index=index, systems="" if set(names) == set(NAMES) else ",".join(names)),
+        command=source.command(
+            quick=quick, recall=recall, index=index, systems="" if set(names) == set(NAMES) else ",".join(names)
+        ),
     )
     before = set(map(id, file.results))
     if not only_report:
@@ -106,6 +110,26 @@ def bench(
 
         write_report(report, file.results)
         note(f"wrote {report}")
+
+
+def _check_options(dataset: Path | None, corpus: str | None, report: Path | None, *, only_report: bool) -> None:
+    from media_gateway.errors import InvalidRequestError
+
+    if dataset is not None and corpus is not None:
+        raise InvalidRequestError(
+            "--dataset and --corpus are given; expected one of them", field="corpus", given=corpus, expected="one"
+        )
+    if only_report and report is None:
+        raise InvalidRequestError(
+            "--only-report is given without --report; name the page to write with --report FILE.md",
+            field="report",
+            expected="a file",
+        )
+    if report is not None and not only_report:
+        from media_gateway.benchmarking.plots import plotting_library
+
+        # What takes an hour to measure must not fail at its end.
+        plotting_library()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +163,7 @@ class _Source:
             most_bytes=memory_bytes() // _MEMORY_SHARE,
         )
 
-    def command(self, *, quick: bool, index: str, systems: str) -> str:
+    def command(self, *, quick: bool, recall: float, index: str, systems: str) -> str:
         """Return the command that measures the same."""
         words = ["media-gateway bench"]
         words += ["--quick"] if quick else []
@@ -149,7 +173,11 @@ class _Source:
             words += ["--corpus", Path(self.corpus).name]
         else:
             words += ["--dimension", str(self.dimension), "--noise", f"{self.noise:g}", "--seed", str(self.seed)]
-            words += [] if quick else ["--size", str(self.size or SIZE)]
+            words += ["--size", str(self.size or SIZE)]
+        if self.size is not None and (self.dataset is not None or self.corpus is not None):
+            words += ["--size", str(self.size)]
+        words += [] if self.queries == (QUICK_QUERIES if quick else QUERIES) else ["--queries", str(self.queries)]
+        words += [] if recall == RECALL else ["--recall", f"{recall:g}"]
         words += [] if index == "vector" else ["--index", index]
         words += ["--systems", systems] if systems else []
         return " ".join(words)

@@ -69,8 +69,11 @@ async def read_report(settings: Settings) -> IndexReport:
     async with _connected(endpoint) as connection:
         table = await read_table(connection)
         indexes = await read_indexes(connection, endpoint.engine)
-        advised = [(index, await _advice(connection, index, table, settings)) for index in indexes]
         progress = await current_progress(connection, table.rows)
+        advised = [
+            (index, await _advice(connection, index, table, settings, is_building=progress is not None))
+            for index in indexes
+        ]
         return IndexReport(table=table, indexes=advised, progress=progress)
 
 
@@ -102,8 +105,11 @@ async def warm(settings: Settings) -> Prewarmed:
 
 
 async def _advice(
-    connection: AsyncConnection[Any], index: IndexState, table: TableState, settings: Settings
+    connection: AsyncConnection[Any], index: IndexState, table: TableState, settings: Settings, *, is_building: bool
 ) -> RebuildAdvice:
+    # Builds are made one at a time, and begin by clearing away what others have left.
+    if index.is_leftover and is_building:
+        return RebuildAdvice(is_advised=False, reason="it is being built")
     if index.is_leftover:
         kind: IndexKind = "vector" if index.definition is None else index.definition.kind
         return RebuildAdvice(

@@ -188,7 +188,8 @@ async def _in_thread(batches: Iterator[Sequence[Row]]) -> AsyncIterator[Sequence
 
 def summary(loaded: Loaded, settings: Settings) -> str:
     """Return in a sentence what *loaded* says and where the records are."""
+    tuned = "" if loaded.ef_search is None else f"; searches are tuned to ef_search {loaded.ef_search}"
     return (
         f"{loaded.rows:,} rows in {loaded.seconds:.1f} s: {loaded.written:,} written, {loaded.unchanged:,} unchanged, "
-        f"in {place(settings)}"
+        f"in {place(settings)}{tuned}"
     )

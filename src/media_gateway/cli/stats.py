@@ -32,7 +32,7 @@ def stats(context: typer.Context, backend: BackendOption = None, as_json: JsonOp
         "dimension": found.dimension,
         "model": found.model,
         "table": size(found.table_bytes),
-        "vector index": size(found.index_bytes),
+        "all indexes": size(found.index_bytes),
         "index in use": found.index or "none: searches compare with everything",
     }
     facts.update((name, value) for name, value in found.details.items() if not isinstance(value, dict | list))

@@ -97,7 +97,7 @@ class SearchLogTable:
             search.k,
             search.exact,
             list(search.keys[:MOST_KEYS]),
-            None if search.user is None else checked_key(search.user),
+            None if search.user is None else checked_key(search.user, name="user"),
             search.latency_ms,
             self._store,
         )
@@ -149,7 +149,7 @@ class SearchLogTable:
         """Delete every search of *user* and return how many there were; InvalidKeyError for no possible user."""
         with faults_translated(self._server):
             async with self._lend() as connection:
-                cursor = await connection.execute(_DELETE_USER, [checked_key(user)])
+                cursor = await connection.execute(_DELETE_USER, [checked_key(user, name="user")])
                 return cursor.rowcount
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 import anyio.to_thread
 
 from media_gateway.contracts import BulkLoads, Merges, VectorStore
-from media_gateway.errors import DuplicateKeyError, InvalidInputError, UnsupportedError
+from media_gateway.errors import DuplicateKeyError, InvalidInputError, UnsupportedError, shown
 from media_gateway.models import ContentVector
 from media_gateway.transfer.record_writers import WRITERS
 from media_gateway.transfer.replacing import fault, written_whole
@@ -54,7 +54,13 @@ async def copy_into_store(source: Source, store: VectorStore, *, conflicts: Conf
     if conflicts == "fail" or is_empty:
         if not isinstance(store, BulkLoads):
             raise _unsupported(store)
-        written = await store.bulk_load(read.batches(), on_stage=watcher.stage)
+        try:
+            written = await store.bulk_load(read.batches(), on_stage=watcher.stage)
+        except DuplicateKeyError as error:
+            key = error.given if isinstance(error.given, str) else None
+            if is_empty or (key is not None and (await store.get([key]))[0] is None):
+                raise
+            raise conflict(key) from error
         return Copied(read=read.rows, written=written)
     if not isinstance(store, Merges):
         raise _unsupported(store)
@@ -98,6 +104,17 @@ def check_file(path: Path, conflicts: Conflicts) -> None:
             given=str(path),
             expected="a file that does not exist yet",
         )
+
+
+def conflict(key: str | None) -> DuplicateKeyError:
+    """Return the error for a *key* that the target has already; None where the target does not tell which."""
+    which = "at least one of these keys" if key is None else f"the key {shown(key)}"
+    return DuplicateKeyError(
+        f"the target has {which} already; choose --conflicts skip or overwrite",
+        field="key",
+        given=key,
+        expected="a key that the target does not have",
+    )
 
 
 class _Counted:

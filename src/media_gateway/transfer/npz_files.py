@@ -64,6 +64,10 @@ def _opened(path: Path) -> Generator[dict[str, "_Column"]]:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not zipfile.is_zipfile(path):
+        if head.startswith(b"PK\x03\x04"):
+            _refuse(
+                path, f"is cut off or damaged after {path.stat().st_size:,} bytes", "a whole npz file; copy it again"
+            )
         _refuse(path, f"is {recognised(head) or 'something else'}", "npz, as its ending says")
     try:
         # Opened here: NumPy leaves a file that it cannot make out open.

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from media_gateway.contracts import Merges, VectorStore
-from media_gateway.errors import DuplicateKeyError, OutcomeUnknownError, StoreError, UnsupportedError, shown
+from media_gateway.errors import OutcomeUnknownError, StoreError, UnsupportedError, shown
 from media_gateway.models import ContentVector, Merged
 from media_gateway.models.digests import row_hash
-from media_gateway.transfer.copy import Conflicts, Copied, Watcher
+from media_gateway.transfer.copy import Conflicts, Copied, Watcher, conflict
 from media_gateway.transfer.journal import TransferJournal
 from media_gateway.transfer.sources import Batch, FileSource, Source
 
@@ -105,13 +105,3 @@ async def _own(store: VectorStore, records: Sequence[ContentVector]) -> Merged:
 
 async def _one(records: Sequence[ContentVector]) -> AsyncIterator[Sequence[ContentVector]]:
     yield records
-
-
-def conflict(key: str) -> DuplicateKeyError:
-    """Return the error for a *key* that the target has already."""
-    return DuplicateKeyError(
-        f"the target has the key {shown(key)} already; choose --conflicts skip or overwrite",
-        field="key",
-        given=key,
-        expected="a key that the target does not have",
-    )

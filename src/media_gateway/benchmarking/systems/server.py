@@ -1,5 +1,6 @@
 """One embedded PostgreSQL for all systems that need one, each in a database of its own."""
 
+import asyncio
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 from urllib.parse import quote
 
+import anyio
 import anyio.to_thread
 import orjson
 import psycopg
@@ -42,8 +44,14 @@ class BenchmarkServer:
     async def database(self, name: str, fingerprint: str) -> "Database":
         """Return the database *name* for data of *fingerprint*: as an earlier run left it when that loaded it, else empty."""
         if not self._is_started:
-            await anyio.to_thread.run_sync(self._server.start)
             self._is_started = True
+            starting = asyncio.create_task(asyncio.to_thread(self._server.start))
+            try:
+                await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                # It goes on in its thread; only what is started can be stopped.
+                await starting
+                raise
         database = Database(name=f"bench_{name}", server=self._server)
         await database.prepare(fingerprint)
         return database
@@ -54,11 +62,12 @@ class BenchmarkServer:
             await database.drop()
 
     async def stop(self) -> None:
-        """Stop the server; its data goes, unless it is kept."""
-        if self._is_started:
-            await anyio.to_thread.run_sync(self._server.stop)
-        if not self._keep:
-            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+        """Stop the server, also while being cancelled; its data goes, unless it is kept."""
+        with anyio.CancelScope(shield=True):
+            if self._is_started:
+                await anyio.to_thread.run_sync(self._server.stop)
+            if not self._keep:
+                await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
 
 
 class Database:

@@ -38,7 +38,7 @@ _READ_MS: Final = 0.2
 _TAIL: Final = 1.75
 """Times the p50 that a p95 commonly is: 2.0 / 1.14 ms at a million."""
 _NEAR: Final = 1.5
-"""Times the largest measured collection up to which a figure counts as measured."""
+"""Times the largest measured collection, and the numbers of its vectors, up to which a figure counts as measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +201,12 @@ def _variant(
         fits=None if memory is None else needs <= memory,
         partitions=None if memory is None else math.ceil(graph / (memory * _BUILD_SHARE)),
         is_offered=is_offered,
-        basis="measured" if rows <= _NEAR * model.largest else "projected",
+        basis="measured" if is_offered and _is_near(rows, numbers, model) else "projected",
     )
+
+
+def _is_near(rows: int, numbers: int, model: CapacityModel) -> bool:
+    return rows <= _NEAR * model.largest and numbers <= _NEAR * model.rate.dimension
 
 
 _USUAL_POWER: Final = 0.28
