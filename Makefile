@@ -46,7 +46,8 @@ check: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full and not drill and not live"
 
-# What needs further packages: data sets that a package ships, a notebook kernel, an OpenAI-compatible server, npm.
+# What needs further packages (data sets that a package ships, a notebook kernel, an OpenAI-compatible server, npm), and what
+# takes long: three killed transfers, the whole move to PostgreSQL, a small benchmark.
 test-full: $(VENV)/.installed-full
 	$(BIN)/python -m pytest -m "full and not live"
 

@@ -14,6 +14,7 @@ NEEDED = {
 }  # fmt: skip
 
 
+@pytest.mark.full
 def test_both_stores_are_measured_beside_peers_and_a_later_run_is_added(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     small = ("--quick", "--size", "1200", "--dimension", "32", "--queries", "40", "--json", str(path))

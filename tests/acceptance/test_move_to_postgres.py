@@ -141,6 +141,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         EmbeddedServer(tmp_path / "data" / "embedded").stop()
 
 
+@pytest.mark.full
 def test_the_page_is_true_and_nothing_is_lost(reader: Reader) -> None:
     shown_blocks = 0
     for lines, shown, printed in walk(reader):

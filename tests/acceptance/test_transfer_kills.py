@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.kills import TransferDrill, moments
 from tests.postgres import TestServer
 
 
+@pytest.mark.full
 def test_a_transfer_that_was_killed_can_be_finished(tmp_path: Path) -> None:
     server = TestServer(tmp_path / "server")
     try:
