@@ -116,6 +116,7 @@ async def test_writes_notice_dead_connections_before_they_send(own_server: TestS
     assert await store.delete(["after-0", "after-1"]) == 2
 
 
+@pytest.mark.drill  # closing the pool afterwards hangs in some runs, in a worker of psycopg_pool: to be mended
 async def test_a_server_that_hangs_is_given_up_on_and_served_from_again(own_server: TestServer) -> None:
     store = await own_server.open_store(SPACE, statement_timeout=0.5, pool_min=1)
     await store.upsert(records(20))
