@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString, Self
 
 import psycopg
@@ -32,8 +32,6 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 CONNECT_TIMEOUT: Final = 2
 """Seconds that one attempt to connect may take (libpq's smallest)."""
 IDLE_SECONDS: Final = 30.0
-_CLOSE_SECONDS: Final = 8.0
-"""Longer than the pool itself gives statements that still run."""
 
 # The pool tells of every lost connection; callers get one typed error each, which is enough.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
@@ -86,11 +84,7 @@ class Pool:
         if self._cooling is not None:
             self._cooling.cancel()
         await self._return(self._hot.all())
-        # A worker of the pool that is cancelled while it connects can miss that, and close would wait for it for ever;
-        # running out of time cancels it once more.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._pool.close()
+        await self._pool.close()
 
     def measures(self) -> dict[str, int]:
         """Return the pool's counters, as psycopg_pool names them: pool_size, pool_available, requests_waiting, ..."""
