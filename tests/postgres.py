@@ -1,6 +1,10 @@
 """A real PostgreSQL for tests, started by the project itself, with a fresh database for whoever asks."""
 
 import itertools
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,24 @@ class TestServer:
         with psycopg.connect(**self.conninfo(), autocommit=True) as connection:
             connection.execute(statement)
 
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Stop every process of the server where it stands, as on a machine that hangs, for as long as the block runs."""
+        postmaster = self.embedded.status().pid
+        assert postmaster is not None
+        stopped: list[int] = []
+        try:
+            # The postmaster first, so that it makes no further ones; some may be gone before they are stopped.
+            for process in itertools.chain([postmaster], _children(postmaster)):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGSTOP)
+                    stopped.append(process)
+            yield
+        finally:
+            for process in reversed(stopped):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
     async def open_store(
         self, space: VectorSpace, conninfo: dict[str, Any] | None = None, **settings: Any
     ) -> PostgresStore:
@@ -59,3 +81,8 @@ class TestServer:
             await store.aclose()
             self._templates[space.dimension] = conninfo["dbname"]
         return self._templates[space.dimension]
+
+
+def _children(process: int) -> Iterator[int]:
+    # Read when the first one is asked for: the parent is stopped by then.
+    yield from map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())

@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,26 +86,6 @@ class Move:
         pid = self.server.embedded.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
-def frozen_server(move: Move) -> Iterator[None]:
-    """Stop every process of the server for the block, as on a machine that hangs: connections stay and are silent."""
-    main = move.server.embedded.status().pid
-    assert main is not None
-    pids = [main]
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if stat.read_text().rpartition(")")[2].split()[1] == str(main):
-                pids.append(int(stat.parent.name))
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 async def new_move(folder: Path, server: TestServer) -> Move:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from media_gateway.agentdb.lock import WriterLock
+from media_gateway.agentdb.lock import writer_lock
 from tests.acceptance.command import Command, assert_refused
 from tests.unit.agentdb.samples import contents, copy_of_fixture
 
@@ -81,7 +81,7 @@ def test_files_that_are_not_there_or_of_another_kind(command: Command, name: str
 
 def test_a_file_that_is_held_can_be_read_and_not_written(command: Command, file: Path) -> None:
     before = contents(file)
-    lock = WriterLock(file)
+    lock = writer_lock(file)
     assert command("agentdb", "info", "application.db", "--json").json()["episodes"] == 2
     assert_refused(command("agentdb", "nightly", "application.db"), "is held by process")
     lock.release()

@@ -96,7 +96,8 @@ def test_ready_vectors_make_a_collection_of_their_own_model(empty: Command) -> N
 
 
 def _long_file(folder: Path) -> None:
-    rows = [{**ROWS[0], "id": number, "title": f"Film {number}"} for number in range(1, 4001)]
+    # Numbers that no film of the catalogue has: what this file overwrites would be deleted with it.
+    rows = [{**ROWS[0], "id": 900_000_000 + number, "title": f"Film {number}"} for number in range(1, 4001)]
     folder.joinpath("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from media_gateway.cli.addresses import url_of
 from media_gateway.models import VectorSpace
+from media_gateway.settings import Settings
 from media_gateway.stores.memory import open_memory_store
+from media_gateway.wiring import open_postgres
 from tests.acceptance.command import Command, assert_refused
 from tests.postgres import TestServer
 from tests.samples import records
@@ -43,6 +45,13 @@ def database(postgres: TestServer) -> dict[str, Any]:
 
 def transfer(command: Command, what: str, source: str, target: str, *more: str) -> Any:
     return command.inside("transfer", what, "--from", source, "--to", target, *more)
+
+
+async def claim(database: dict[str, Any]) -> None:
+    """Make the collection, empty, that the films fit into."""
+    settings = Settings.read(backend="postgres", database_url=url_of(database))
+    store = await open_postgres(settings, space=VectorSpace(model="m", dimension=16))
+    await store.aclose()
 
 
 def report(command: Command, source: str, target: str) -> dict[str, Any]:
@@ -142,8 +151,12 @@ def test_a_resumable_run_that_is_stopped_goes_on(films: Command, database: dict[
     def has_begun() -> bool:
         return any(b'"begin"' in path.read_bytes() for path in (films.folder / "data/transfers").iterdir())
 
+    asyncio.run(claim(database))
     words = ("transfer", "run", "--from", MEMORY, "--to", url, "--resumable")
-    stopped = films.stopped(signal.SIGINT, has_begun, *words)
+    with psycopg.connect(**database) as connection:
+        # The run waits here with its first batch, however fast the machine is.
+        connection.execute("LOCK TABLE content_vectors IN EXCLUSIVE MODE")
+        stopped = films.stopped(signal.SIGINT, has_begun, *words)
     assert stopped.code == 130, stopped.err
     assert "go on with: media-gateway transfer run --from memory:data/memory.snap --to" in stopped.err
     refused = films.inside(*words, "--conflicts", "skip")

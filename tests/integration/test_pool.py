@@ -1,13 +1,9 @@
 """The pool: many callers, a server that goes away and comes back, connections that die."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager, suppress
-from itertools import chain
-from pathlib import Path
+from contextlib import aclosing
 
 import psycopg
 import pytest
@@ -121,38 +117,12 @@ async def test_writes_notice_dead_connections_before_they_send(own_server: TestS
 async def test_a_server_that_hangs_is_given_up_on_and_served_from_again(own_server: TestServer) -> None:
     async with aclosing(await own_server.open_store(SPACE, statement_timeout=0.5, pool_min=1)) as store:
         await store.upsert(records(20))
-        with hung(own_server):
+        with own_server.hung():
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError, match="no answer within 2.5 s and counts as hung"):
                 await store.search(SearchRequest(vector=QUERIES[0]))
             assert time.monotonic() - started < 6
         assert len((await store.search(SearchRequest(vector=QUERIES[0]))).hits) == 10
-
-
-@contextmanager
-def hung(server: TestServer) -> Iterator[None]:
-    """Stop every process of *server* where it stands, and let them go on afterwards."""
-    with psycopg.connect(**server.conninfo()) as admin:
-        row = admin.execute("SHOW data_directory").fetchone()
-    assert row is not None
-    postmaster = int(Path(row[0], "postmaster.pid").read_text().splitlines()[0])
-    stopped: list[int] = []
-    try:
-        # The postmaster first, so that it makes no further ones; some may be gone before they are stopped.
-        for process in chain([postmaster], _children(postmaster)):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGSTOP)
-                stopped.append(process)
-        yield
-    finally:
-        for process in reversed(stopped):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
-
-
-def _children(process: int) -> Iterator[int]:
-    # Read when the first one is asked for: the parent is stopped by then.
-    yield from map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
 
 
 async def test_a_cancelled_search_gives_its_connection_back(store: PostgresStore) -> None:

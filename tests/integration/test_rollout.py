@@ -21,7 +21,7 @@ from media_gateway.rollout.state import new_state
 from media_gateway.stores.memory import open_memory_store
 from media_gateway.stores.postgres import PostgresStore
 from tests.postgres import TestServer
-from tests.rollouts import SPACE, Move, digest, digests_of, frozen_server, new_move, until
+from tests.rollouts import SPACE, Move, digest, digests_of, new_move, until
 from tests.samples import records
 
 pytestmark = pytest.mark.anyio
@@ -281,7 +281,7 @@ async def test_a_server_that_hangs_delays_answers_by_a_second_at_most_and_rollba
         await risky.set("on")
         await until(lambda: store.live.truth == "postgres")
         await store.search(SearchRequest(vector=items[1].vector))
-        with frozen_server(risky):
+        with risky.server.hung():
             began = time.monotonic()
             result = await store.search(SearchRequest(vector=items[3].vector))
             assert result.hits[0].key == "movie-3"

@@ -17,7 +17,7 @@ from media_gateway.benchmarking.hdf5 import read_hdf5
 from media_gateway.benchmarking.measure import Plan, curve_of, latencies, smallest_width
 from media_gateway.benchmarking.report import BEGIN, END, write_report
 from media_gateway.benchmarking.results import Point, Result, ResultFile
-from media_gateway.benchmarking.systems.base import Answers, Loaded, System
+from media_gateway.benchmarking.systems.base import Answers, AskedHere, Loaded
 from media_gateway.benchmarking.systems.registry import NAMES, checked_index, checked_names
 from media_gateway.benchmarking.truth import exact_truth
 from media_gateway.errors import FileFormatError, InvalidInputError, InvalidRequestError
@@ -91,7 +91,7 @@ def test_streamed_rows_are_those_that_are_kept():
     assert made_up(count=BLOCK, dimension=8, queries=10, most_bytes=0).fingerprint != kept.fingerprint
 
 
-class _Fake(System):
+class _Fake(AskedHere):
     """A system that finds as much as its width says, and answers the first *answered* of each part alone."""
 
     name = "fake"
@@ -148,7 +148,7 @@ async def test_a_system_that_answers_only_a_part_is_held_against_that_part():
     system = _Fake(data.truth, answered=3)
     system.queries, system.width = data.queries, 100
 
-    async def attempt(_: System, work: Any) -> None:
+    async def attempt(_: AskedHere, work: Any) -> None:
         await work()
 
     timed = (await latencies([system], data.queries, Plan(rounds=2), attempt))["fake"]

@@ -2,14 +2,13 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from media_gateway.agentdb.context import Context
+from media_gateway.agentdb.paging import paged
 from media_gateway.agentdb.records import CausalEdge
 from media_gateway.agentdb.statements import statement
 from media_gateway.agentdb.values import checked_number, checked_text, checked_whole, json_text, json_value
-
-_PAGE: Final = 1000
 
 
 class Edges:
@@ -65,17 +64,8 @@ class Edges:
 
     async def scan(self) -> AsyncIterator[CausalEdge]:
         """Yield every edge by ascending id."""
-        after = 0
-        while True:
-            query = (after, _PAGE)
-            rows = await self._context.file.run(
-                lambda connection, query=query: connection.execute(statement("edge_page"), query).fetchall()
-            )
-            for row in rows:
-                yield edge_of(row)
-            if not rows:
-                return
-            after = rows[-1][0]
+        async for row in paged(self._context.file, "edge_page"):
+            yield edge_of(row)
 
 
 def edge_of(row: Sequence[Any]) -> CausalEdge:

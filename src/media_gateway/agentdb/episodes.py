@@ -25,6 +25,7 @@ from media_gateway.agentdb.episode_rows import (
     remove,
 )
 from media_gateway.agentdb.loading import EpisodeColumn, EpisodeFilter
+from media_gateway.agentdb.paging import paged
 from media_gateway.agentdb.records import Episode, Found, NewEpisode
 from media_gateway.agentdb.statements import statement
 from media_gateway.agentdb.values import DIMENSION, blobs, checked_number, checked_whole
@@ -32,7 +33,6 @@ from media_gateway.models import MAX_K, Vector
 
 _RECENT_DAYS: Final = 7
 _STRATEGY_REWARD: Final = 0.7
-_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,17 +118,8 @@ class Episodes:
 
     async def scan(self) -> AsyncIterator[Episode]:
         """Yield every episode by ascending id."""
-        after = 0
-        while True:
-            query = (after, _PAGE)
-            rows = await self._context.file.run(
-                lambda connection, query=query: connection.execute(statement("episode_page"), query).fetchall()
-            )
-            for row in rows:
-                yield episode_of(row)
-            if not rows:
-                return
-            after = rows[-1][0]
+        async for row in paged(self._context.file, "episode_page"):
+            yield episode_of(row)
 
     async def recent(self, session_id: str, *, limit: int = 10) -> list[Episode]:
         """Return the last *limit* episodes of a session, the latest first."""

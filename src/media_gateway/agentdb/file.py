@@ -24,8 +24,9 @@ from media_gateway.agentdb.inspection import (
     table_names,
     variant_of,
 )
-from media_gateway.agentdb.lock import WriterLock
+from media_gateway.agentdb.lock import writer_lock
 from media_gateway.errors import StoreError, UnsupportedError
+from media_gateway.whole_files import FileLock
 
 _T = TypeVar("_T")
 
@@ -45,7 +46,7 @@ class AgentFile:
         self.variant = Variant.EMPTY
         """What the file was before its missing tables were made."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentdb")
-        self._lock: WriterLock | None = None
+        self._lock: FileLock | None = None
         self._connection: sqlite3.Connection | None = None
         self._closed = False
 
@@ -127,7 +128,7 @@ class AgentFile:
                 if create:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                 check_writable(self.path)
-                self._lock = WriterLock(self.path)
+                self._lock = writer_lock(self.path)
             self._connection = _connected(self.path, read_only=self.read_only)
             self.variant = variant_of(table_names(self._connection))
             if self.read_only:

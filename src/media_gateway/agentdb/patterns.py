@@ -16,6 +16,7 @@ from media_gateway.agentdb.context import (
     put_vectors,
 )
 from media_gateway.agentdb.loading import FollowedColumn
+from media_gateway.agentdb.paging import paged
 from media_gateway.agentdb.records import Found, NewPattern, Pattern
 from media_gateway.agentdb.statements import statement
 from media_gateway.agentdb.values import (
@@ -32,7 +33,6 @@ from media_gateway.errors import InvalidInputError
 from media_gateway.models import MAX_K, Vector
 
 _RECENT_DAYS: Final = 7
-_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,17 +113,8 @@ class Patterns:
 
     async def scan(self) -> AsyncIterator[Pattern]:
         """Yield every pattern by ascending id."""
-        after = 0
-        while True:
-            query = (after, _PAGE)
-            rows = await self._context.file.run(
-                lambda connection, query=query: connection.execute(statement("pattern_page"), query).fetchall()
-            )
-            for row in rows:
-                yield pattern_of(row)
-            if not rows:
-                return
-            after = rows[-1][0]
+        async for row in paged(self._context.file, "pattern_page"):
+            yield pattern_of(row)
 
     async def search(
         self,

@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from media_gateway.agentdb.context import Context, Vectors, nearest_of_another_size, next_ids, put_vectors
 from media_gateway.agentdb.loading import FollowedColumn
+from media_gateway.agentdb.paging import paged
 from media_gateway.agentdb.patterns import no_such
 from media_gateway.agentdb.records import Found, NewSkill, Skill, SkillLink, skill_text
 from media_gateway.agentdb.skill_rows import (
@@ -36,8 +37,6 @@ from media_gateway.agentdb.values import (
 )
 from media_gateway.errors import InvalidInputError, shown
 from media_gateway.models import MAX_K, Vector
-
-_PAGE: Final = 1000
 
 
 class Skills:
@@ -104,17 +103,8 @@ class Skills:
 
     async def scan(self) -> AsyncIterator[Skill]:
         """Yield every skill by ascending id."""
-        after = 0
-        while True:
-            query = (after, _PAGE)
-            rows = await self._context.file.run(
-                lambda connection, query=query: connection.execute(statement("skill_page"), query).fetchall()
-            )
-            for row in rows:
-                yield skill_of(row)
-            if not rows:
-                return
-            after = rows[-1][0]
+        async for row in paged(self._context.file, "skill_page"):
+            yield skill_of(row)
 
     async def search(
         self,

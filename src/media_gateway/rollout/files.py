@@ -1,12 +1,12 @@
 """Small files that survive a crash."""
 
 import fcntl
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from media_gateway.errors import StoreFullError
+from media_gateway.whole_files import replacing
 
 
 @contextmanager
@@ -24,23 +24,8 @@ def disk_faults(path: Path) -> Generator[None]:
 def replace_file(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Give *path* the *content*, in one step; *synced* also against a loss of power."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if synced:
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with replacing(path, synced=synced) as file:
+        file.write(content)
 
 
 @contextmanager

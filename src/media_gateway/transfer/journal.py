@@ -15,8 +15,9 @@ import orjson
 
 from media_gateway.errors import FileFormatError, InvalidInputError, StoreLockedError
 from media_gateway.transfer.copy import Copied
-from media_gateway.transfer.replacing import fault, sync_folder
+from media_gateway.transfer.replacing import fault
 from media_gateway.transfer.sources import Batch, Place
+from media_gateway.whole_files import sync_folder
 
 _VERSION: Final = 1
 _BEGINNING: Final = b'{"transfer":'

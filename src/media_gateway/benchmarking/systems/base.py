@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from media_gateway.benchmarking.datasets import Dataset
+from media_gateway.errors import UnsupportedError
 from media_gateway.models import Matrix, Vector
 
 
@@ -59,21 +60,13 @@ class System(ABC):
     async def load(self, data: Dataset) -> Loaded:
         """Write the rows of *data* and build the index."""
 
-    async def widen(self, width: int) -> None:
+    async def widen(self, width: int) -> None:  # noqa: ARG002  the ones that have a width use it
         """Search with efSearch *width* from now on."""
-        raise NotImplementedError(f"{self.name} has no width")
+        raise UnsupportedError(f"{self.name} has no width to search with", feature="width", store=self.name)
 
     async def tune(self) -> str | None:
         """Have the system choose a width by itself; returns what it chose in words, None where it does not."""
         return None
-
-    @abstractmethod
-    async def search(self, query: Vector) -> Any:
-        """Return the ten nearest rows, in the system's own form."""
-
-    @abstractmethod
-    def numbers(self, answer: Any) -> list[int]:
-        """Return the row numbers of what `search` returned."""
 
     async def sizes(self) -> Sizes:
         """Return how large it is."""
@@ -83,8 +76,27 @@ class System(ABC):
     async def aclose(self) -> None:
         """Release everything, also when loading failed."""
 
+    @abstractmethod
     async def answers(self, queries: Matrix) -> Answers:
         """Ask *queries* one after the other."""
+
+    @abstractmethod
+    async def throughput(self, queries: Matrix, clients: int, seconds: float) -> float:
+        """Return the searches a second of *clients* that each ask again as soon as they have their answer."""
+
+
+class AskedHere(System):
+    """A system whose searches are made, and timed, in this process."""
+
+    @abstractmethod
+    async def search(self, query: Vector) -> Any:
+        """Return the ten nearest rows, in the system's own form."""
+
+    @abstractmethod
+    def numbers(self, answer: Any) -> list[int]:
+        """Return the row numbers of what `search` returned."""
+
+    async def answers(self, queries: Matrix) -> Answers:
         found = Answers()
         raw: list[Any] = []
         for query in queries:
@@ -96,7 +108,6 @@ class System(ABC):
         return found
 
     async def throughput(self, queries: Matrix, clients: int, seconds: float) -> float:
-        """Return the searches a second of *clients* that each ask again as soon as they have their answer."""
         end = time.perf_counter() + seconds
 
         async def client(number: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from media_gateway.benchmarking.datasets import Dataset
-from media_gateway.benchmarking.systems.base import Loaded, Sizes, System, seconds_since
+from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.truth import K
 from media_gateway.models import Matrix, Vector
 
@@ -14,7 +14,7 @@ _CONNECTIVITY: Final = 16
 _EXPANSION_ADD: Final = 128
 
 
-class Usearch(System):
+class Usearch(AskedHere):
     """usearch with 16-bit floats, its own defaults of M 16 and efConstruction 128, filled by all cores."""
 
     name = "usearch"
@@ -59,7 +59,7 @@ class Usearch(System):
         self._made = None
 
 
-class Numpy(System):
+class Numpy(AskedHere):
     """One product of the matrix of all rows with the query, and the ten best of it."""
 
     name = "numpy"

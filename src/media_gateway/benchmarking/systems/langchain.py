@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
-from media_gateway.benchmarking.systems.base import Loaded, Sizes, System, seconds_since
+from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
 from media_gateway.benchmarking.truth import K
 from media_gateway.models import Vector
@@ -14,7 +14,7 @@ _TABLE = "items"
 _CONNECTIONS = 20
 
 
-class LangChain(System):
+class LangChain(AskedHere):
     """Texts go in with ready vectors, a thousand a call; each is an INSERT and a commit of its own in that library."""
 
     name = "langchain"

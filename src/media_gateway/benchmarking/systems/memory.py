@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
-from media_gateway.benchmarking.systems.base import Loaded, Sizes, System, seconds_since
+from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.truth import K
 from media_gateway.models import ContentVector, SearchRequest, Vector, VectorSpace
 from media_gateway.stores.memory import MemoryStore, open_memory_store
 
 
-class Memory(System):
+class Memory(AskedHere):
     """Our memory store; it chooses its own width, by measurement, when it builds its index."""
 
     name = "memory"

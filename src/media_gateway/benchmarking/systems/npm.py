@@ -14,7 +14,7 @@ import orjson
 from media_gateway.benchmarking.datasets import Dataset
 from media_gateway.benchmarking.systems.base import Answers, Loaded, Sizes, System
 from media_gateway.errors import UnsupportedError
-from media_gateway.models import Matrix, Vector
+from media_gateway.models import Matrix
 
 VERSION: Final = "0.1.31"
 _LINE_LIMIT: Final = 2**26
@@ -95,12 +95,6 @@ class NpmRuvector(System):
                 rows.write(np.stack([record.vector for record in batch]).astype("<f4").tobytes())
                 texts.writelines(orjson.dumps(record.metadata) + b"\n" for record in batch)
         (self._folder / "queries.f32").write_bytes(data.queries.astype("<f4").tobytes())
-
-    async def search(self, query: Vector) -> Any:
-        raise NotImplementedError("it is asked for many searches at once")
-
-    def numbers(self, answer: Any) -> list[int]:
-        raise NotImplementedError("it answers in row numbers")
 
     async def answers(self, queries: Matrix) -> Answers:
         begin = int(np.flatnonzero((self._queries == queries[0]).all(axis=1))[0])

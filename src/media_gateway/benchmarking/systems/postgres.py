@@ -10,7 +10,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
-from media_gateway.benchmarking.systems.base import Loaded, Sizes, System, seconds_since
+from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.systems.copying import bare_copy
 from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
 from media_gateway.benchmarking.truth import K
@@ -113,7 +113,7 @@ class _Feed:
         self.ended = time.perf_counter()
 
 
-class Postgres(System):
+class Postgres(AskedHere):
     """Our store."""
 
     name = "postgres"
@@ -172,7 +172,7 @@ class Postgres(System):
         return self._opened
 
 
-class BarePsycopg(System):
+class BarePsycopg(AskedHere):
     """psycopg's asynchronous connections, one a client: prepared, binary, our statement on our table."""
 
     name = "psycopg"

@@ -11,13 +11,13 @@ from typing import Any
 import anyio.to_thread
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
-from media_gateway.benchmarking.systems.base import Answers, Loaded, Sizes, System, seconds_since
+from media_gateway.benchmarking.systems.base import Answers, AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
 from media_gateway.benchmarking.truth import K
 from media_gateway.models import Matrix, Vector
 
 
-class Vecs(System):
+class Vecs(AskedHere):
     """A collection of vecs with the index that it makes for cosine distance by HNSW."""
 
     name = "vecs"

@@ -13,6 +13,7 @@ from media_gateway.database.server import binaries as server_binaries
 from media_gateway.database.server import config as server_config
 from media_gateway.database.server.folder import UNFINISHED, ServerFolder
 from media_gateway.database.server.identity import Identity
+from media_gateway.whole_files import sync_folder
 
 USER = "media_gateway"
 DATABASE = "media_vectors"
@@ -49,7 +50,7 @@ def make(folder: ServerFolder, identity: Identity, deadline: float) -> None:
         single = ["postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres"]
         _run(folder, identity, single, deadline, f"CREATE DATABASE {DATABASE};\n")
         data.rename(folder.data)
-    _sync(folder.root)
+    sync_folder(folder.root)
 
 
 def hand_over(folder: ServerFolder, identity: Identity) -> None:
@@ -98,11 +99,3 @@ def _run(folder: ServerFolder, identity: Identity, words: list[str | Path], dead
         complaints = [line for line in lines if any(word in line for word in ("error:", "FATAL:", "PANIC:", "ERROR:"))]
         reason = (complaints or lines or ["it said nothing"])[-1]
         raise folder.error(f"could not be made: {reason.rstrip('.')}", log="\n".join(lines[-12:]))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,11 +13,12 @@ from media_gateway.errors import BackupError, SnapshotDamagedError
 from media_gateway.models import BackupFacts, BackupKind, Restored
 from media_gateway.stores.memory.collection import Collection
 from media_gateway.stores.memory.digests import RecordsDigest
-from media_gateway.stores.memory.files import WriterLock, faults_of, sync_folder
+from media_gateway.stores.memory.files import WriterLock, faults_of
 from media_gateway.stores.memory.opening import replayed
 from media_gateway.stores.memory.snapshot import SnapshotFacts, write_snapshot
 from media_gateway.stores.memory.storage import StoredFiles
 from media_gateway.stores.memory.tuning import IndexTuning
+from media_gateway.whole_files import sync_folder
 
 
 class MemoryBackup:

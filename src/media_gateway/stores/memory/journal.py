@@ -25,7 +25,8 @@ from media_gateway.errors import OutcomeUnknownError, StoreError
 from media_gateway.models import VectorSpace
 from media_gateway.stores.memory.changes import Change, decode, encode
 from media_gateway.stores.memory.container import DIGEST_BYTES, Buffer, damaged, digest
-from media_gateway.stores.memory.files import faults_of, replacing
+from media_gateway.stores.memory.files import faults_of
+from media_gateway.whole_files import replacing
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from media_gateway.models import Matrix, VectorSpace
 from media_gateway.stores.memory.container import Container, ContainerWriter, damaged
-from media_gateway.stores.memory.files import faults_of, replacing
+from media_gateway.stores.memory.files import faults_of
 from media_gateway.stores.memory.texts import lengths_of, split
+from media_gateway.whole_files import replacing
 
 _MAGIC: Final = b"MGSNAP\x001"
 _VERSION: Final = 1

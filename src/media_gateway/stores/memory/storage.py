@@ -11,10 +11,11 @@ from media_gateway.errors import SnapshotDamagedError, StoreError
 from media_gateway.models import VectorSpace
 from media_gateway.stores.memory.collection import Collection
 from media_gateway.stores.memory.container import Container, ContainerWriter, damaged
-from media_gateway.stores.memory.files import WriterLock, faults_of, replacing
+from media_gateway.stores.memory.files import WriterLock, faults_of
 from media_gateway.stores.memory.index import Calibration, Graph
 from media_gateway.stores.memory.journal import Journal, JournalFacts, JournalReader
 from media_gateway.stores.memory.snapshot import Snapshot, SnapshotFacts, read_snapshot, write_snapshot
+from media_gateway.whole_files import replacing
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from media_gateway.transfer.backup.manifest import (
     read_manifest,
     write_manifest,
 )
-from media_gateway.transfer.replacing import fault, sync_folder
+from media_gateway.transfer.replacing import fault
+from media_gateway.whole_files import sync_folder
 
 SUFFIXES: Final[dict[BackupKind, str]] = {"postgres": ".dump", "memory": ".snap"}
 _NAME: Final = re.compile(r"backup-(\d{8})(?:-(\d+))?\.json")
