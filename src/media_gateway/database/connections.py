@@ -3,13 +3,14 @@
 import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol, Self
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 
 from media_gateway.database.direct import DirectConnection
 from media_gateway.database.engine import PGVECTOR, Engine
 from media_gateway.database.statements import trusted
+from media_gateway.database.tls import with_reason
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -32,12 +33,32 @@ class Endpoint:
         return f"Endpoint({self.server})"
 
 
+class PoolObserver(Protocol):
+    """Hears how callers of a pool get their connections; neither method waits or fails."""
+
+    def waited(self, seconds: float) -> None:
+        """Take note that a caller got one after *seconds*."""
+        ...
+
+    def timed_out(self) -> None:
+        """Take note that a caller got none in time."""
+        ...
+
+
 class ServingConnection(DirectConnection):
     """A connection that knows when (monotonic seconds) it became ready to serve, left the pool and was last used."""
 
     born: float = 0.0
     lent: float = 0.0
     used: float = 0.0
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **arguments: Any) -> Self:
+        """Connect as the driver does; an error tells why the server's certificate is not believed."""
+        try:
+            return await super().connect(conninfo, **arguments)
+        except OperationalError as error:
+            raise await with_reason(error, arguments) from error
 
 
 def set_config(settings: Mapping[str, str], *, is_local: bool) -> tuple[LiteralString, list[Any]]:

@@ -22,6 +22,7 @@ class Engine:
     vector_type: str
     access_method: str
     cosine_ops: str
+    inner_ops: str
     norm_function: str
     ef_search: str
     iterative_scan: str | None
@@ -35,6 +36,7 @@ PGVECTOR: Final = Engine(
     vector_type="vector",
     access_method="hnsw",
     cosine_ops="vector_cosine_ops",
+    inner_ops="vector_ip_ops",
     norm_function="vector_norm",
     ef_search="hnsw.ef_search",
     iterative_scan="hnsw.iterative_scan",
@@ -48,6 +50,7 @@ RUVECTOR: Final = Engine(
     vector_type="ruvector",
     access_method="hnsw",
     cosine_ops="ruvector_cosine_ops",
+    inner_ops="ruvector_ip_ops",
     norm_function="ruvector_norm",
     ef_search="ruvector.ef_search",
     iterative_scan=None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import psycopg_pool
 
+from media_gateway.database.tls import tls_fault
 from media_gateway.errors import (
     AuthenticationError,
     DuplicateKeyError,
@@ -30,6 +31,7 @@ _REFUSALS = (
     "no password supplied",
     "fe_sendauth",
     "no pg_hba.conf entry",
+    "pg_hba.conf rejects connection",
     "authentication failed",
     "is not permitted to log in",
 )
@@ -55,11 +57,17 @@ def first_line(error: BaseException) -> str:
 
 def unavailable(error: BaseException, server: str) -> StoreUnavailableError:
     """Return the error of a connection to *server* that could not be made or was lost."""
+    refused = tls_fault(str(error), server)
+    if refused is not None:
+        return refused
     reason = first_line(error)
     lowered = str(error).lower()
     if any(refusal in lowered for refusal in _REFUSALS):
+        advice = "check POSTGRES_USER and POSTGRES_PASSWORD, or DATABASE_URL"
+        if "no encryption" in lowered:
+            advice += "; where it lets in TLS alone, set POSTGRES_SSLMODE=verify-full"
         return AuthenticationError(
-            f"{server} refuses the login: {reason}; check POSTGRES_USER and POSTGRES_PASSWORD, or DATABASE_URL",
+            f"{server} refuses the login: {reason}; {advice}",
             server=server,
             reason=reason,
         )
@@ -131,7 +139,10 @@ def _by_state(state: str, reason: str, server: str) -> MediaGatewayError:
                 "where that says that all is up to date"
             )
         case "42501":
-            return SchemaError(f"{server} does not allow this to its role ({reason}); grant it, or use another role")
+            return SchemaError(
+                f"{server} does not allow this to its role ({reason}); do it as the tables' owner, or run "
+                "media-gateway db roles as the owner where the role lacks rights that it should have"
+            )
         case _ if state.startswith(("22", "54")):
             return InvalidRequestError(
                 f"{server} refuses a value: {shown(reason)}", field="value", given=None, expected="a usable value"

@@ -15,9 +15,9 @@ from typing import Any, Final, LiteralString, Self
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.abc import Buffer
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from media_gateway.database.connections import Endpoint, ServingConnection, looks_dead, set_config
+from media_gateway.database.connections import Endpoint, PoolObserver, ServingConnection, looks_dead, set_config
 from media_gateway.database.direct import DirectStatement
 from media_gateway.database.faults import is_connection_lost, translated, unavailable
 from media_gateway.database.hot import IDLE_SECONDS as HOT_SECONDS
@@ -44,8 +44,17 @@ class Pool:
     has just failed, and StoreTimeoutError when no connection becomes free within *timeout* seconds.
     """
 
-    def __init__(self, endpoint: Endpoint, *, min_size: int = 2, max_size: int = 20, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        min_size: int = 2,
+        max_size: int = 20,
+        timeout: float = 30.0,
+        observer: PoolObserver | None = None,
+    ) -> None:
         self.endpoint = endpoint
+        self._observer = observer
         self._failure: Exception | None = None
         self._is_closed = False
         self._last_use = 0.0
@@ -185,6 +194,14 @@ class Pool:
             await self._release(connection)
 
     async def _acquire(self) -> ServingConnection:
+        if self._observer is None:
+            return await self._sound_connection()
+        began = time.perf_counter()
+        connection = await self._sound_connection()
+        self._observer.waited(time.perf_counter() - began)
+        return connection
+
+    async def _sound_connection(self) -> ServingConnection:
         while True:
             connection = self._hot.take() or await self._next_connection()
             if connection.born >= self._drained_at and not looks_dead(connection):
@@ -225,6 +242,8 @@ class Pool:
         except TimeoutError as error:
             raise self._refusal() from error
         except psycopg.Error as error:
+            if self._observer is not None and isinstance(error, PoolTimeout):
+                self._observer.timed_out()
             raise translated(error, self.endpoint.server) from error
 
     def _hung(self) -> StoreUnavailableError:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -17,9 +18,12 @@ from psycopg import AsyncConnection
 from media_gateway.database.engine import Engine
 from media_gateway.database.index_definitions import LARGEST_DIMENSION
 from media_gateway.database.statements import filled
+from media_gateway.database.tls import with_reason
 from media_gateway.errors import SchemaError
 
-_LOCK: Final = 0x6D65_6469_6167_7477  # "mediagtw"
+LOCK: Final = 0x6D65_6469_6167_7477  # "mediagtw"
+"""The advisory lock of whoever changes the schema or who may do what with it."""
+HISTORY_TABLE: Final = "content_schema_history"
 _HISTORY: Final = """
 CREATE TABLE IF NOT EXISTS content_schema_history (
     version integer PRIMARY KEY,
@@ -27,6 +31,11 @@ CREATE TABLE IF NOT EXISTS content_schema_history (
     sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )"""
+_MAY_MIGRATE: Final = """
+SELECT current_user, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), relowner::regrole::text,
+    coalesce(pg_has_role(relowner, 'USAGE'), true)
+FROM (SELECT to_regclass(%s) AS history) AS sought LEFT JOIN pg_class ON pg_class.oid = history
+"""
 _PAGE_BYTES: Final = 8152
 """Bytes of a row that fills a page alone: 8,192 less the page's and the item's headers."""
 _ROW_REST: Final = 900
@@ -67,8 +76,19 @@ class SchemaState:
         return not self.pending
 
 
+def names_of(migrations: Sequence[Migration]) -> str:
+    """Return *migrations* as messages list them."""
+    return ", ".join(f"{migration.version} ({migration.name})" for migration in migrations)
+
+
 def known_migrations() -> list[Migration]:
-    """Return the program's migrations in the order of their versions."""
+    """Return the program's migrations in the order of their versions, as they were when they were first asked for."""
+    return list(_migrations_read())
+
+
+@cache
+def _migrations_read() -> tuple[Migration, ...]:
+    # Once: a process that still runs while the package is replaced on disk stays what it was.
     folder = files("media_gateway.database") / "sql" / "migrations"
     found: list[Migration] = []
     for entry in folder.iterdir():
@@ -76,7 +96,7 @@ def known_migrations() -> list[Migration]:
         if match is not None:
             text = entry.read_text(encoding="utf-8")
             found.append(Migration(version=int(match[1]), name=match[2], text=text))
-    return sorted(found, key=lambda migration: migration.version)
+    return tuple(sorted(found, key=lambda migration: migration.version))
 
 
 def template_values(engine: Engine, dimension: int) -> dict[str, str]:
@@ -87,6 +107,7 @@ def template_values(engine: Engine, dimension: int) -> dict[str, str]:
         "vector_type": engine.vector_type,
         "access_method": engine.access_method,
         "cosine_ops": engine.cosine_ops,
+        "inner_ops": engine.inner_ops,
         "norm_function": engine.norm_function,
         "dimension": str(dimension),
         "vector_storage": "PLAIN" if dimension <= _LARGEST_INLINE else "EXTERNAL",
@@ -132,12 +153,13 @@ async def migrate(connection: AsyncConnection[Any], engine: Engine, dimension: i
     Runners at once wait for one another. A migration that fails leaves nothing of itself behind. Raises SchemaError,
     also when a table that this program did not make is in the way.
     """
-    await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
     try:
         state = await schema_state(connection)
         if state.is_current:
             return []
         await _refuse_foreign_table(connection, state)
+        await _refuse_foreign_role(connection, state)
         await connection.execute(_HISTORY)
         for migration in state.pending:
             # The first migration makes a vector index, which takes no more; `claim_space` makes room for longer ones.
@@ -145,7 +167,7 @@ async def migrate(connection: AsyncConnection[Any], engine: Engine, dimension: i
         return list(state.pending)
     finally:
         if not connection.closed:
-            await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+            await connection.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 async def _apply(connection: AsyncConnection[Any], migration: Migration, values: Mapping[str, str]) -> None:
@@ -169,6 +191,19 @@ async def _refuse_foreign_table(connection: AsyncConnection[Any], state: SchemaS
         )
 
 
+async def _refuse_foreign_role(connection: AsyncConnection[Any], state: SchemaState) -> None:
+    """Raise SchemaError when *connection*'s role may not make tables, or change those that are there."""
+    cursor = await connection.execute(_MAY_MIGRATE, [HISTORY_TABLE])
+    user, makes, owner, is_owner = await cursor.fetchone() or ("", True, None, True)
+    if makes and is_owner:
+        return
+    what = "has no tables of this program yet" if state.is_empty else f"lacks the migrations {names_of(state.pending)}"
+    raise SchemaError(
+        f"the database {what}, and the role {user} may not change tables; run media-gateway db migrate as "
+        f"{owner or 'the owner of the database'}, and media-gateway db roles after it"
+    )
+
+
 async def extension_version(connection: AsyncConnection[Any], engine: Engine) -> str | None:
     """Return the version of the engine's extension in this database, or None when it is not created there."""
     cursor = await connection.execute("SELECT extversion FROM pg_extension WHERE extname = %s", [engine.name])
@@ -179,4 +214,7 @@ async def extension_version(connection: AsyncConnection[Any], engine: Engine) ->
 async def connect_dedicated(conninfo: Mapping[str, Any], *, connect_timeout: int = 2) -> AsyncConnection[Any]:
     """Return a connection of its own, in autocommit mode and without time limits: for schema work and bulk loads."""
     arguments: dict[str, Any] = {"connect_timeout": connect_timeout, **conninfo}
-    return await psycopg.AsyncConnection.connect(autocommit=True, **arguments)
+    try:
+        return await psycopg.AsyncConnection.connect(autocommit=True, **arguments)
+    except psycopg.OperationalError as error:
+        raise await with_reason(error, conninfo) from error

@@ -13,15 +13,32 @@ from pydantic_settings import SettingsConfigDict
 from media_gateway.errors import SettingsError
 from media_gateway.settings.embedding import EmbeddingSettings
 from media_gateway.settings.explained import explained
+from media_gateway.settings.gates import GateSettings
+from media_gateway.settings.learning import LearningSettings
+from media_gateway.settings.monitoring import MonitoringSettings
 from media_gateway.settings.names import named
 from media_gateway.settings.postgres import PostgresSettings
+from media_gateway.settings.roles import RoleSettings
 from media_gateway.settings.rollout import RolloutSettings
 from media_gateway.settings.search import SearchSettings
+from media_gateway.settings.service import ServiceSettings
+from media_gateway.settings.tuning import TuningSettings
 
 Backend = Literal["memory", "postgres"]
 
 
-class Settings(SearchSettings, PostgresSettings, EmbeddingSettings, RolloutSettings):
+class Settings(
+    SearchSettings,
+    PostgresSettings,
+    RoleSettings,
+    EmbeddingSettings,
+    RolloutSettings,
+    ServiceSettings,
+    GateSettings,
+    MonitoringSettings,
+    TuningSettings,
+    LearningSettings,
+):
     """Everything that an operator can choose.
 
     Built by `Settings.read(...)`, which raises SettingsError in one sentence where pydantic would list its findings.
@@ -55,6 +72,15 @@ class Settings(SearchSettings, PostgresSettings, EmbeddingSettings, RolloutSetti
         if self.pool_min > self.pool_max:
             raise ValueError(
                 f"POSTGRES_POOL_MIN is {self.pool_min}; expected at most POSTGRES_POOL_MAX, {self.pool_max}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _widths_agree(self) -> Self:
+        if self.self_tuning_least_ef > self.self_tuning_most_ef:
+            raise ValueError(
+                f"RUVECTOR_SELF_TUNING_LEAST_EF is {self.self_tuning_least_ef}; expected at most "
+                f"RUVECTOR_SELF_TUNING_MOST_EF, {self.self_tuning_most_ef}"
             )
         return self
 
@@ -95,7 +121,8 @@ class Settings(SearchSettings, PostgresSettings, EmbeddingSettings, RolloutSetti
         Raises SettingsError, without quoting it, when DATABASE_URL is not a connection string.
         """
         if self.database_url is not None:
-            return _parsed_url(self.database_url)
+            # What the address leaves open: a wish for TLS must not be dropped silently.
+            return self.tls_parameters() | _parsed_url(self.database_url)
         password = self.postgres_password.get_secret_value() if self.postgres_password else None
         parameters = {
             "host": self.postgres_host or "localhost",
@@ -103,6 +130,7 @@ class Settings(SearchSettings, PostgresSettings, EmbeddingSettings, RolloutSetti
             "dbname": self.postgres_db or "media_vectors",
             "user": self.postgres_user or "media_gateway",
             "password": password,
+            **self.tls_parameters(),
         }
         return {name: value for name, value in parameters.items() if value is not None}
 

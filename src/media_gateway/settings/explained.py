@@ -1,6 +1,7 @@
 """What pydantic found, in one sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
@@ -28,6 +29,14 @@ def _choices(name: str, fields: Mapping[str, FieldInfo]) -> str:
     for field_name, field in fields.items():
         aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
         if name == field_name or name in aliases:
-            values = getattr(field.annotation, "__args__", ())
-            return " or ".join(repr(value) for value in values)
+            return " or ".join(repr(value) for value in _values(field.annotation))
     return "another value"
+
+
+def _values(annotation: Any) -> Iterator[Any]:
+    """Yield what a Literal allows, also one beside None."""
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _values(part)
