@@ -4,6 +4,7 @@ Its DDL is tried in an empty scratch database, the rest on this project's schema
 itself refuses is shown with what to use instead.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from media_gateway.database.schema import connect_dedicated
 from media_gateway.models import VectorSpace
+from tests.documents import ROOT
 from tests.postgres import TestServer
 from tests.samples import clustered, records
 
@@ -177,6 +179,12 @@ async def test_the_monitoring_queries(ours: Client, name: str) -> None:
     rows = await ours.run(MONITORING[name])
     # The first one names a database that only the operator's own server has.
     assert rows or name == "connections"
+
+
+def test_our_page_on_monitoring_shows_them_as_they_are() -> None:
+    page = (ROOT / "docs" / "howto" / "monitoring.md").read_text()
+    shown = [block.strip() for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL)]
+    assert shown == [MONITORING[name].strip() for name in MONITORING if name != "indexes"]
 
 
 async def test_the_one_statement_that_postgresql_refuses_and_what_to_use_instead(ours: Client) -> None:

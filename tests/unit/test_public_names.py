@@ -9,7 +9,7 @@ NAMES = {
     "Added", "And", "Condition", "ContentVector", "Embedder", "Gateway", "GenresAll", "GenresAny", "Hit", "HybridWeights", "MediaContent",
     "MediaGatewayError", "MediaTypeIs", "MetadataEquals", "MetadataExists", "MetadataIn", "MetadataRange", "Not", "Or", "OwnVectors",
     "RatingBetween", "ReleasedBetween", "SearchRequest", "SearchResult", "Settings", "StoreStats", "SyncGateway", "VectorSpace",
-    "VectorStore", "open_gateway", "open_store", "open_sync_gateway",
+    "VectorStore", "WatchEvent", "open_gateway", "open_store", "open_sync_gateway",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from media_gateway.database.engine import PGVECTOR, RUVECTOR
+from media_gateway.database.where import Where, where_clause
 from media_gateway.filters import (
     Condition,
     GenresAll,
@@ -22,7 +23,6 @@ from media_gateway.stores.postgres.planner import Planner
 from media_gateway.stores.postgres.selectivity import ColumnStatistics, TableStatistics, has_index
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
 from media_gateway.stores.postgres.tuning.knobs import UNTUNED, SearchKnobs
-from media_gateway.stores.postgres.where import Where, where_clause
 
 ROWS = 100_000
 PLAIN = VectorIndex(name="content_vectors_hnsw_idx", is_halved=False)
