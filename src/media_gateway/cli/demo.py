@@ -5,7 +5,7 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -65,12 +65,25 @@ class Shown:
     answers: list[Answer]
 
 
-def demo(context: typer.Context, backend: BackendOption = None, as_json: JsonOption = False) -> None:
-    """Start PostgreSQL in this folder, load the sample catalogue and search it.
+ServeOption = Annotated[
+    bool, typer.Option("--serve/--no-serve", help="Whether to end with the console: a web page on this machine.")
+]
+StopOption = Annotated[bool, typer.Option("--stop", help="End the console of an earlier demo, and do nothing else.")]
+
+
+def demo(
+    context: typer.Context,
+    serve: ServeOption = True,
+    stop: StopOption = False,
+    backend: BackendOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start PostgreSQL in this folder, load the sample catalogue, search it, and serve the console.
 
     It takes PostgreSQL unless --backend or RUVECTOR_BACKEND says otherwise. Run again it takes seconds and changes
-    nothing.
+    nothing. The console runs on until demo --stop, as PostgreSQL does until db stop; its address holds a key for a day.
     """
+    from media_gateway.cli import demo_console
     from media_gateway.cli.loading import summary
     from media_gateway.cli.progress import LoadProgress
 
@@ -78,11 +91,15 @@ def demo(context: typer.Context, backend: BackendOption = None, as_json: JsonOpt
     settings = read_settings(context, backend, embedding_provider="local")
     if "backend" not in settings.model_fields_set:
         settings = read_settings(context, BackendChoice.postgres, embedding_provider="local")
+    if stop:
+        typer.echo("the console is stopped" if demo_console.stop(settings) else "no console was running")
+        return
     note(f"using {place(settings)}")
     with LoadProgress() as progress:
         shown = run(lambda: _demo(settings, progress))
     if as_json:
-        print_json(_as_json(shown, settings))
+        serving = demo_console.start(settings) if serve else None
+        print_json({**_as_json(shown, settings), "console": None if serving is None else serving.url})
         return
     typer.echo(summary(shown.loaded, settings))
     for question, answer in zip(QUESTIONS, shown.answers, strict=True):
@@ -90,6 +107,9 @@ def demo(context: typer.Context, backend: BackendOption = None, as_json: JsonOpt
         print_hits(answer.result.hits)
         typer.echo(timing(answer))
     typer.echo(_what_next(settings, _is_local(read_settings(context))))
+    if serve:
+        serving = demo_console.start(settings)
+        typer.echo(f"\nThe console, with a key for a day; {_program()} demo --stop ends it:\n\n  {serving.url}\n")
 
 
 async def _demo(settings: "Settings", progress: "LoadProgress") -> Shown:
