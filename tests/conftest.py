@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from tests.postgres import TestServer
+from tests.tls import Authority, TlsDoor
 
 _OURS = ("RUVECTOR_", "POSTGRES_", "PG", "EMBEDDING_", "OPENAI_", "VERTEX_", "GOOGLE_")
 
@@ -36,6 +37,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     server = TestServer(tmp_path_factory.mktemp("postgres"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def tls(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDoor]:
+    """A way to that PostgreSQL by TLS, with a certificate for localhost."""
+    door = TlsDoor(postgres, Authority(tmp_path_factory.mktemp("tls")))
+    yield door
+    door.stop()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         SearchResult,
         StoreStats,
         VectorSpace,
+        WatchEvent,
     )
     from media_gateway.settings import Settings
     from media_gateway.sync import SyncGateway, open_sync_gateway
@@ -67,6 +68,7 @@ __all__ = [
     "SyncGateway",
     "VectorSpace",
     "VectorStore",
+    "WatchEvent",
     "open_gateway",
     "open_store",
     "open_sync_gateway",
@@ -110,6 +112,7 @@ _HOMES: Final = {
             "SearchResult",
             "StoreStats",
             "VectorSpace",
+            "WatchEvent",
         ),
         "settings": ("Settings",),
         "sync": (

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from media_gateway.filters import Condition
 from media_gateway.models import (
     BackupFacts,
     BackupKind,
@@ -21,12 +22,14 @@ from media_gateway.models import (
     Matrix,
     Merged,
     Prewarmed,
+    Recommendations,
     Restored,
     RowHash,
     SearchRequest,
     SearchResult,
     StoreStats,
     TuningReport,
+    UserPreferences,
     VectorSpace,
     WatchEvent,
 )
@@ -286,6 +289,42 @@ class Changes(Protocol):
         The reading stops before transactions that still run, so that nothing is missed; with *beyond* it goes on to
         what was committed beside them, and the position stays before them, so that this is read again.
         """
+        ...
+
+
+class Learning(Protocol):
+    """Keeps what users do, and recommends by what was learned from it.
+
+    Methods that wait raise StoreUnavailableError when the server cannot be reached.
+    """
+
+    def note(self, events: Sequence[WatchEvent]) -> int:
+        """Take *events* to be written soon, and return how many were taken; those beyond a full queue are dropped.
+
+        It never waits. Raises InvalidInputError, and then takes none.
+        """
+        ...
+
+    async def record(self, events: Sequence[WatchEvent]) -> int:
+        """Write *events*, and return how many of them were not there yet; when it returns they are durable."""
+        ...
+
+    async def recommend(
+        self, user: str, *, k: int, where: Condition | None, exclude: Sequence[str], at: float
+    ) -> Recommendations:
+        """Return the *k* best records for *user* that pass *where*, without *exclude* and what the user has seen."""
+        ...
+
+    async def preferences(self, user: str) -> UserPreferences | None:
+        """Return the preference profile of *user*, or None where there is none."""
+        ...
+
+    def measures(self) -> Mapping[str, Any]:
+        """Return what became of the events that were noted in this process, as a JSON object."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what waits, for a few seconds at most; closing twice does no harm."""
         ...
 
 

@@ -26,9 +26,11 @@ fields, so that callers branch on data and not on message text::
      |         +-- EmbeddingResponseError           an answer that is not the vectors that were asked for
      +-- ServerStartError                           folder, log
      +-- BackupError                                path: missing, damaged, or it could not be made or restored
+     +-- KeysFileError                              path: the file of API keys is damaged or cannot be used
      +-- StoreError
           +-- StoreUnavailableError                 server, reason
           |    +-- AuthenticationError              the server is there and refuses the password or role
+          |    +-- TlsError                         the server is there, and there is no TLS with it that can be trusted
           +-- StoreTimeoutError                     a statement or the queue for a connection took too long
           +-- OutcomeUnknownError                   cut off at COMMIT: written wholly or not at all, nobody knows which
           +-- StoreFullError                        no space left, or a read-only disk: nothing was written
@@ -49,7 +51,10 @@ class MediaGatewayError(Exception):
 
 def shown(value: object, limit: int = 80) -> str:
     """Return *value* as it is quoted in a message: its repr, cut to *limit* characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of over 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -190,7 +195,10 @@ class EmbeddingResponseError(EmbeddingServiceError):
 
 
 class ServerStartError(MediaGatewayError):
-    """The embedded PostgreSQL could not be started, stopped or set up; *log* holds the last lines it wrote."""
+    """The embedded PostgreSQL could not be started, stopped or set up, or the demo's service not be started.
+
+    *log* holds the last lines that it wrote.
+    """
 
     def __init__(self, message: str, *, folder: str, log: str = "") -> None:
         super().__init__(message)
@@ -200,6 +208,14 @@ class ServerStartError(MediaGatewayError):
 
 class BackupError(MediaGatewayError):
     """The backup at *path* is missing, damaged, or could not be made or restored; what runs was not changed."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class KeysFileError(MediaGatewayError):
+    """The file of API keys at *path* is damaged, cannot be read or written, or is open to others."""
 
     def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message)
@@ -221,6 +237,10 @@ class StoreUnavailableError(StoreError):
 
 class AuthenticationError(StoreUnavailableError):
     """The server answers but refuses the user, the password or the database."""
+
+
+class TlsError(StoreUnavailableError):
+    """The server answers, but no TLS connection that `sslmode` asks for can be made with it; no password was sent."""
 
 
 class StoreTimeoutError(StoreError):

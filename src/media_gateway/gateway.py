@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import anyio
 import anyio.to_thread
 
-from media_gateway.contracts import Embedder, Explains, ReportsUsage, SearchLog, Tunes, VectorStore
+from media_gateway.contracts import Embedder, Explains, Learning, ReportsUsage, SearchLog, Tunes, VectorStore
 from media_gateway.errors import NotFoundError, UnsupportedError
 from media_gateway.filters import Condition
 from media_gateway.json_values import canonical_object
@@ -20,13 +21,16 @@ from media_gateway.models import (
     HybridWeights,
     LoggedSearch,
     MediaContent,
+    Recommendations,
     SearchKind,
     SearchMode,
     SearchRequest,
     SearchResult,
     StoreStats,
     TuningReport,
+    UserPreferences,
     Vector,
+    WatchEvent,
 )
 from media_gateway.validation import check_not_blank, checked_items, checked_search_text, checked_vector
 
@@ -39,6 +43,14 @@ class Added:
     unchanged: int
 
 
+class Companion(Protocol):
+    """Work in the background of a gateway, which ends before the gateway does."""
+
+    async def aclose(self) -> None:
+        """End it; closing twice does no harm."""
+        ...
+
+
 class Gateway:
     """An embedder and a store of the same vector space; made by `open_gateway`.
 
@@ -46,10 +58,20 @@ class Gateway:
     fails. Used as an async context manager it closes itself, also when it is interrupted.
     """
 
-    def __init__(self, store: VectorStore, embedder: Embedder, *, search_log: SearchLog | None = None) -> None:
+    def __init__(
+        self,
+        store: VectorStore,
+        embedder: Embedder,
+        *,
+        search_log: SearchLog | None = None,
+        learning: Learning | None = None,
+        companions: Sequence[Companion] = (),
+    ) -> None:
         self._store = store
         self._embedder = embedder
         self._search_log = search_log
+        self._learning = learning
+        self._companions = companions
 
     @property
     def store(self) -> VectorStore:
@@ -217,6 +239,38 @@ class Gateway:
             )
         return await self._store.tune(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
 
+    async def note(self, events: Sequence[WatchEvent]) -> int:
+        """Keep *events* without waiting until they are written, and return how many were taken.
+
+        They are written within a tenth of a second or, while PostgreSQL is away, when it is back; those beyond a full
+        queue are dropped. An event counts once, by its id, however often it is given. Raises InvalidInputError, and then
+        takes none, and UnsupportedError under `memory`.
+        """
+        return self._learns("events").note(events)
+
+    async def record(self, events: Sequence[WatchEvent]) -> int:
+        """Write *events* and return how many of them were not there yet; when it returns they are durable.
+
+        Raises InvalidInputError before anything is written, and UnsupportedError under `memory`.
+        """
+        return await self._learns("events").record(events)
+
+    async def recommend(
+        self, user: str, *, k: int = 10, where: Condition | None = None, exclude: Sequence[str] = ()
+    ) -> Recommendations:
+        """Return the *k* records that suit *user* best and that pass *where*, best first, each with its reasons.
+
+        Records that the user has seen and the keys in *exclude* are left out. A user of whom nothing is known gets what is
+        popular. What is learned follows the events when `media-gateway learn run` has read them. Raises
+        InvalidRequestError for a *k* outside 1..10,000, and UnsupportedError under `memory`.
+        """
+        learning = self._learns("recommendations")
+        return await learning.recommend(user, k=k, where=where, exclude=exclude, at=time.time())
+
+    async def preferences(self, user: str) -> UserPreferences | None:
+        """Return the preference profile of *user*, or None where nothing is known; UnsupportedError under `memory`."""
+        return await self._learns("preferences").preferences(user)
+
     async def get(self, key: str) -> ContentVector | None:
         """Return the record *key*, or None when there is none."""
         (record,) = await self._store.get([key])
@@ -238,19 +292,32 @@ class Gateway:
             details["embedding"] = dict(self._embedder.usage())
         if self._search_log is not None:
             details["search_log"] = dict(self._search_log.measures())
+        if self._learning is not None:
+            details["events"] = dict(self._learning.measures())
         return replace(stats, details=details)
 
     async def aclose(self) -> None:
         """Release the model and the store, also while being cancelled; closing twice does no harm."""
         with anyio.CancelScope(shield=True):
-            try:
-                await self._embedder.aclose()
-            finally:
-                try:
-                    if self._search_log is not None:
-                        await self._search_log.aclose()
-                finally:
-                    await self._store.aclose()
+            async with AsyncExitStack() as closing:
+                # The last one first; each is closed whatever the others raise.
+                closing.push_async_callback(self._store.aclose)
+                if self._search_log is not None:
+                    closing.push_async_callback(self._search_log.aclose)
+                if self._learning is not None:
+                    closing.push_async_callback(self._learning.aclose)
+                closing.push_async_callback(self._embedder.aclose)
+                for companion in self._companions:
+                    closing.push_async_callback(companion.aclose)
+
+    def _learns(self, feature: str) -> Learning:
+        if self._learning is None:
+            raise UnsupportedError(
+                f"{feature} need PostgreSQL, where learning lives; open the gateway with RUVECTOR_BACKEND=postgres",
+                feature=feature,
+                store=type(self._store).__name__,
+            )
+        return self._learning
 
     async def _find(
         self, request: SearchRequest, kind: SearchKind, *, text: str | None = None, user: str | None = None

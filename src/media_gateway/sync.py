@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal
 from media_gateway.contracts import Embedder
 from media_gateway.errors import StoreError
 from media_gateway.gateway import Gateway
+from media_gateway.monitoring.metrics import Metrics
 from media_gateway.settings import Settings
 from media_gateway.wiring import open_gateway
 
@@ -138,6 +139,10 @@ class SyncGateway:
     similar = _blocking(Gateway.similar)
     explain = _blocking(Gateway.explain)
     tune = _blocking(Gateway.tune)
+    note = _blocking(Gateway.note)
+    record = _blocking(Gateway.record)
+    recommend = _blocking(Gateway.recommend)
+    preferences = _blocking(Gateway.preferences)
     get = _blocking(Gateway.get)
     remove = _blocking(Gateway.remove)
     stats = _blocking(Gateway.stats)
@@ -157,7 +162,11 @@ class SyncGateway:
 
 
 def open_sync_gateway(
-    settings: Settings | None = None, *, embedder: Embedder | None = None, writable: bool = True
+    settings: Settings | None = None,
+    *,
+    embedder: Embedder | None = None,
+    writable: bool = True,
+    metrics: Metrics | None = None,
 ) -> SyncGateway:
     """Return a gateway for plain calls, opened as `open_gateway` opens one; `with` closes it.
 
@@ -166,7 +175,7 @@ def open_sync_gateway(
     loop = _LoopThread()
 
     async def opened() -> Gateway:
-        return await open_gateway(settings, embedder=embedder, writable=writable)
+        return await open_gateway(settings, embedder=embedder, writable=writable, metrics=metrics)
 
     try:
         return SyncGateway(loop.run(opened), loop)

@@ -69,3 +69,17 @@ class FileLock:
     def release(self) -> None:
         """Give the lock back; the file stays, since removing it would race with the next holder."""
         self._file.close()
+
+
+def holder_of(path: Path) -> str | None:
+    """Return who holds the `FileLock` at *path*, for example "process 4711", or None where nobody does."""
+    try:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                number = file.read(32).decode("ascii", "replace").strip()
+                return f"process {number}" if number.isdigit() else "another process"
+    except FileNotFoundError:
+        return None
+    return None

@@ -33,7 +33,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         port = probe.getsockname()[1]
     try:
         assert command("db", "start", "--port", str(port)).code == 0
-        demo = command("demo")
+        demo = command("demo", "--no-serve")
         assert demo.code == 0, demo.err
         folder.joinpath("demo.txt").write_text(demo.out)
         yield command

@@ -29,4 +29,4 @@ def test_back_up_check_and_restore(loaded: Command, tmp_path: Path) -> None:
     file.write_bytes(data)
     assert_refused(loaded.inside("restore", str(file)), "is damaged", "nothing was changed")
     assert_refused(loaded.inside("backup", "check", str(tmp_path)), "is damaged")
-    assert_refused(loaded.inside("restore", str(tmp_path / "none.dump")), "has no manifest")
+    assert_refused(loaded.inside("restore", str(tmp_path / "none.dump")), "there is no file")

@@ -1,5 +1,7 @@
 """Every command helps itself: examples in its help, and `--json` for programs."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,5 +45,10 @@ def test_the_installed_command_helps_and_tells_its_version(command: Command) -> 
     helped = command("--help")
     assert (helped.code, helped.err) == (0, "")
     assert "Examples:" in helped.out
-    assert command("--version").out.startswith("media-gateway 0.")
+    version = command("--version").out
+    assert version.startswith("media-gateway 0.")
+    module = subprocess.run(
+        [sys.executable, "-m", "media_gateway", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout == version
     assert list(command.folder.iterdir()) == []

@@ -6,6 +6,7 @@ import subprocess
 from importlib.resources import files
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -79,10 +80,30 @@ def test_the_demo_shows_searches_and_what_to_try_next(demonstrated: Command) -> 
     shown = demonstrated.folder.joinpath("demo.txt").read_text()
     assert f"{SAMPLE_ROWS} written, 0 unchanged, in the embedded PostgreSQL" in shown
     assert len(re.findall(r"5 hits in \d+\.\d ms", shown)) == 4
-    again = demonstrated("demo", "--json").json()
+    again = demonstrated("demo", "--json", "--no-serve").json()
     assert (again["loaded"]["written"], again["loaded"]["unchanged"]) == (0, SAMPLE_ROWS)
     assert [len(search["hits"]) for search in again["searches"]] == [5, 5, 5, 5]
     assert all(search["store_ms"] > 0 for search in again["searches"])
+
+
+@pytest.mark.full
+def test_the_demo_ends_by_serving_its_console(demonstrated: Command) -> None:
+    try:
+        shown = demonstrated("demo").out
+        (url,) = re.findall(r"^  (http://127\.0\.0\.1:\d+/#key=\S+)$", shown, re.MULTILINE)
+        address, _, fragment = url.partition("/#")
+        key = dict(part.split("=") for part in fragment.split("&"))["key"]
+        assert "<title>media-gateway console</title>" in httpx.get(address).text
+        body = {"contents": [{"id": 862, "media_type": "movie", "title": "Mine"}]}
+        assert httpx.post(f"{address}/v1/contents", json=body).status_code == 401
+        liked = httpx.get(f"{address}/v1/users/carla/recommendations", params={"k": 3}, headers={"X-API-Key": key})
+        assert len(liked.json()["items"]) == 3
+        again = demonstrated("demo", "--json").json()["console"]
+        assert again.startswith(address)
+        assert again != url
+    finally:
+        assert "the console is stopped" in demonstrated("demo", "--stop").out
+    assert "no console was running" in demonstrated("demo", "--stop").out
 
 
 def test_what_the_demo_proposes_runs_as_written(demonstrated: Command) -> None:

@@ -49,6 +49,8 @@ BAD_SEARCHES = [
     (["search", "toys", "-k", "0"], "k is 0; expected a whole number from 1 to 10,000"),
     (["search", "toys", "-k", "10001"], "k is 10001"),
     (["search", " "], "expected words to look for"),
+    (["search", "--words", ""], "expected words to look for"),
+    (["search", "--hybrid", "toys", "--text-weight", "-1"], "--text-weight is -1; expected a number from 0 to 1,000"),
     (["search", "toys", "--where", "{nonsense"], "is not JSON"),
     (["search", "toys", "--where", '{"title": "x"}'], "expected an object with one of media_type"),
     (["search", "toys", "--genre", "anime"], "genre 'anime' is not known"),
@@ -64,7 +66,7 @@ def test_a_bad_search_on_memory(memory: Command, search: list[str], said: str) -
     assert_refused(memory.inside(*search, "--json"), said)
 
 
-@pytest.mark.parametrize(("search", "said"), [BAD_SEARCHES[1], BAD_SEARCHES[8]], ids=["k", "key"])
+@pytest.mark.parametrize(("search", "said"), [BAD_SEARCHES[1], BAD_SEARCHES[10]], ids=["k", "key"])
 def test_a_bad_search_on_postgres(embedded: Command, search: list[str], said: str) -> None:
     assert_refused(embedded.inside(*search), said)
 

@@ -31,6 +31,11 @@ def test_a_large_load_is_tuned_and_searches_explain_themselves(command: Command)
         assert told.code == 0, told.err
         assert "without a filter" in told.out
         assert "recorded; running processes follow within a minute" in told.out
+        (first, second) = postgres.inside("tune", "--history", "--json").json()
+        assert (first["trigger"], first["action"], first["table_rows"]) == ("asked", "tuned", ROWS)
+        assert first["ef_after"] >= 20
+        assert first["at"] > second["at"], "the tuning at the end of the load is in it too"
+        assert "asked: somebody asked for it" in postgres.inside("tune", "--history").out
         query = json.dumps(items[7].vector.tolist())
         answer = postgres.inside("search", "--vector-json", query, "--explain", "--json").json()
         assert answer["hits"][0]["key"] == "movie-7"

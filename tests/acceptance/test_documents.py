@@ -28,6 +28,7 @@ PAGES = [
     "howto/filters.md",
     "howto/search-log.md",
     "howto/agentdb.md",
+    "howto/monitoring.md",
 ]
 HIT = re.compile(r"^ *\d+ +-?\d\.\d{3} +(.*?) *$", re.MULTILINE)
 """A row of a table of hits; without its score, since that moves in its last digit from processor to processor."""

@@ -104,6 +104,7 @@ def test_what_differs_is_named_and_the_exit_code_says_so(films: Command, databas
     assert plan.code == 1
     assert json.loads(plan.out)["overlap"] == {"identical": COUNT - 1, "different": 0}
     assert "1,499 keys are in the target already" in plan.err
+    assert transfer(films, "verify", MEMORY, url, "--limit", "0").out.splitlines()[-1] == "1 missing"
 
 
 def test_a_dry_run_and_a_plan_write_nothing(films: Command, database: dict[str, Any]) -> None:
@@ -112,6 +113,11 @@ def test_a_dry_run_and_a_plan_write_nothing(films: Command, database: dict[str, 
         for what, more in (("plan", []), ("run", ["--dry-run"]), ("run", ["--dry-run", "--resumable"])):
             done = transfer(films, what, MEMORY, target, *more)
             assert done.code == 0, done.err
+    in_one_step, by_batches = (
+        json.loads(transfer(films, "plan", MEMORY, f"postgres:{url_of(database)}", "--json", *more).out)["seconds"]
+        for more in ((), ("--resumable",))
+    )
+    assert by_batches > in_one_step
     assert contents(films.folder) == before
     assert not (films.folder / "new").exists()
     with psycopg.connect(**database, autocommit=True) as connection:
@@ -142,6 +148,11 @@ def test_what_cannot_work_is_refused(films: Command, postgres: TestServer) -> No
     refused = transfer(films, "run", MEMORY, secret)
     assert_refused(refused, "ann@127.0.0.1:1/x")
     assert "s3cret" not in refused.err
+    # Nothing was begun, so there is nothing to go on with.
+    refused = transfer(films, "run", MEMORY, secret, "--resumable")
+    assert_refused(refused, "ann@127.0.0.1:1/x")
+    assert "go on with" not in refused.err
+    assert list(films.folder.glob("data/transfers/*")) == []
 
 
 def test_a_resumable_run_that_is_stopped_goes_on(films: Command, database: dict[str, Any]) -> None:

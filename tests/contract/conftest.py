@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from media_gateway.contracts import VectorStore
-from tests.contract.factories import FACTORIES, StoreFactory
+from tests.contract.factories import FACTORIES, FULL_FACTORIES, StoreFactory
 
 
-@pytest.fixture(params=list(FACTORIES))
+@pytest.fixture(params=[*FACTORIES, *(pytest.param(name, marks=pytest.mark.full) for name in FULL_FACTORIES)])
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[StoreFactory]:
     """A factory of one backend; everything it opened is closed after the test."""
-    factory = FACTORIES[request.param](request)
+    factory = (FACTORIES | FULL_FACTORIES)[request.param](request)
     yield factory
     await factory.close()
 

@@ -8,7 +8,12 @@ import psycopg
 import pytest
 
 from media_gateway.contracts import VectorStore
+from media_gateway.database.engine import PGVECTOR
+from media_gateway.database.roles import RoleWish, make_roles
+from media_gateway.database.schema import connect_dedicated
 from media_gateway.models import ContentVector, SearchRequest, SearchResult, VectorSpace
+from media_gateway.monitoring.metrics import Metrics
+from media_gateway.monitoring.observed import StoreObserver, observed
 from media_gateway.stores.memory import IndexTuning, MemoryStore, open_memory_store
 from tests.postgres import TestServer
 
@@ -92,6 +97,14 @@ class IndexedMemoryFactory(MemoryFactory):
         return store
 
 
+class ObservedMemoryFactory(MemoryFactory):
+    """The memory store under observation."""
+
+    async def open_at(self, place: object, space: VectorSpace) -> VectorStore:
+        store = await super().open_at(place, space)
+        return observed(store, StoreObserver(Metrics(), "memory", records=lambda: None))
+
+
 class PostgresFactory(StoreFactory):
     """The PostgreSQL store. A database that a test is done with is emptied and serves the next one."""
 
@@ -122,11 +135,42 @@ class PostgresFactory(StoreFactory):
             self._idle.setdefault((id(self._server), space), []).append(conninfo)
 
 
+class RestrictedFactory(PostgresFactory):
+    """The PostgreSQL store as services reach it: as the application's role, in a database that its owner migrated, by TLS.
+
+    A proxy speaks TLS for the server; its certificate and host name are verified.
+    """
+
+    def __init__(self, server: TestServer, tls: dict[str, Any]) -> None:
+        super().__init__(server)
+        self._tls = tls
+
+    async def open_at(self, place: object, space: VectorSpace) -> VectorStore:
+        if place not in self._databases:
+            await (await super().open_at(place, space)).aclose()
+            wishes = [RoleWish(duty="application", name="app"), RoleWish(duty="monitoring", name="mon")]
+            async with await connect_dedicated(self._databases[place][1]) as connection:
+                await make_roles(connection, PGVECTOR, wishes, server="the server")
+        conninfo = {**self._databases[place][1], "user": "app", **self._tls}
+        store = await self._server.open_store(space, conninfo, pool_min=1, pool_max=8, **self._settings)
+        async with store.serving_connection() as connection:
+            assert connection.pgconn.ssl_in_use
+            assert connection.info.user == "app"
+        return store
+
+
 FACTORIES: dict[str, Callable[[pytest.FixtureRequest], StoreFactory]] = {
     "memory": lambda request: MemoryFactory(request.getfixturevalue("tmp_path")),
     "memory-ann": lambda request: IndexedMemoryFactory(request.getfixturevalue("tmp_path")),
     "postgres": lambda request: PostgresFactory(request.getfixturevalue("postgres")),
 }
+FULL_FACTORIES: dict[str, Callable[[pytest.FixtureRequest], StoreFactory]] = {
+    "memory-observed": lambda request: ObservedMemoryFactory(request.getfixturevalue("tmp_path")),
+    "postgres-application-role-by-tls": lambda request: RestrictedFactory(
+        request.getfixturevalue("postgres"), request.getfixturevalue("tls").conninfo()
+    ),
+}
+"""The same stores behind something else; for `make test-full`."""
 
 
 async def everything(store: VectorStore) -> list[ContentVector]:

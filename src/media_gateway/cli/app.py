@@ -12,14 +12,21 @@ from media_gateway.cli import (
     bench,
     db,
     demo,
+    doctor,
     index,
+    keys,
+    learn,
     load,
+    monitor,
+    recommend,
     rollback,
     rollout,
     search,
+    serve,
     stats,
     transfer,
     tune,
+    watch,
 )
 from media_gateway.cli.options import BackendOption, GlobalOptions, examples
 from media_gateway.cli.output import fail
@@ -87,8 +94,13 @@ app.command(epilog=demo.DEMO_EXAMPLES)(demo.demo)
 app.command(epilog=load.LOAD_EXAMPLES)(load.load)
 app.command(epilog=search.SEARCH_EXAMPLES)(search.search)
 app.command(epilog=search.SIMILAR_EXAMPLES)(search.similar)
+app.command(epilog=watch.WATCH_EXAMPLES)(watch.watch)
+app.command(epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
 app.command(epilog=stats.STATS_EXAMPLES)(stats.stats)
+app.command(epilog=serve.SERVE_EXAMPLES)(serve.serve)
 app.command(epilog=tune.TUNE_EXAMPLES)(tune.tune)
+app.command(epilog=doctor.DOCTOR_EXAMPLES)(doctor.doctor)
+app.command(epilog=monitor.MONITOR_EXAMPLES)(monitor.monitor)
 app.command(epilog=bench.BENCH_EXAMPLES)(bench.bench)
 app.add_typer(db.app, name="db")
 app.add_typer(index.app, name="index")
@@ -97,4 +109,6 @@ app.add_typer(backup.app, name="backup")
 app.command(epilog=backup.RESTORE_EXAMPLES)(backup.restore)
 app.add_typer(rollout.app, name="rollout")
 app.command(epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
+app.add_typer(keys.app, name="keys")
 app.add_typer(agentdb.app, name="agentdb")
+app.add_typer(learn.app, name="learn")

@@ -10,6 +10,7 @@ import typer
 
 from media_gateway.cli.options import JsonOption, examples, read_settings
 from media_gateway.cli.output import note, print_facts, print_json
+from media_gateway.cli.roles import ROLES_EXAMPLES, roles
 from media_gateway.cli.run import run
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
 )
 def migrate(context: typer.Context, as_json: JsonOption = False) -> None:
     """Bring the schema up to date: tables, index and functions; what is there already is left alone."""
-    from media_gateway.cli.servers import apply_migrations
+    from media_gateway.upkeep import apply_migrations
 
     settings = read_settings(context)
     applied = run(lambda: apply_migrations(settings))
@@ -141,6 +142,9 @@ def psql(
         os.environ["PGPASSWORD"] = password
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  a program and its arguments, no shell
+
+
+app.command(epilog=ROLES_EXAMPLES)(roles)
 
 
 async def _status(settings: "Settings") -> dict[str, Any]:

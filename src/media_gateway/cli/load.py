@@ -59,6 +59,6 @@ def load(
         loaded = run(lambda: load_source(settings, source, model, progress, folder=folder, tune=tune))
     if as_json:
         print_json({"source": source, **asdict(loaded), "backend": settings.backend, "place": place(settings)})
-        note(f"wrote to {place(settings)}")
+        note(f"{'wrote to' if loaded.written else 'nothing was new to'} {place(settings)}")
     else:
         typer.echo(summary(loaded, settings))

@@ -32,14 +32,19 @@ MEANING: Final = Mode(mode="meaning", weights=None)
 def chosen_mode(text: str | None, *, hybrid: bool, words: bool, text_weight: float | None) -> Mode:
     """Return the mode that the options give, or raise InvalidRequestError where they contradict one another."""
     from media_gateway.errors import InvalidRequestError
-    from media_gateway.models import HybridWeights
+    from media_gateway.models import MAX_WEIGHT, HybridWeights
+    from media_gateway.validation import check_not_blank
 
+    if text is not None and (hybrid or words):
+        check_not_blank(text)
     if hybrid and words:
         message = "--hybrid and --words are given; expected one of them: --hybrid searches by words too"
     elif (hybrid or words) and text is None:
         message = f"--{'hybrid' if hybrid else 'words'} is given without a TEXT; give the words to look for"
     elif text_weight is not None and not hybrid:
         message = "--text-weight is given without --hybrid; give both, or leave it out"
+    elif text_weight is not None and not 0 <= text_weight <= MAX_WEIGHT:
+        message = f"--text-weight is {text_weight:g}; expected a number from 0 to {MAX_WEIGHT:,}"
     else:
         weights = None if text_weight is None else HybridWeights(text=text_weight, vector=1.0)
         return Mode(mode="hybrid" if hybrid else "words" if words else "meaning", weights=weights)

@@ -18,7 +18,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Turn reads and writes back to memory at once, then compare both stores; exit 1 when they differ."""
-    from media_gateway.cli.rollouts import roll_back
+    from media_gateway.steering.changes import roll_back
 
     settings = read_settings(context)
     done = run(lambda: roll_back(settings, reason))

@@ -11,7 +11,7 @@ from media_gateway.cli.run import run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from media_gateway.cli.rollouts import Change
+    from media_gateway.steering.changes import Change
 
 _SET_EXAMPLES = examples(
     "media-gateway rollout set off --reason 'the move begins'",
@@ -33,7 +33,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the histor
 @app.command(epilog=examples("media-gateway rollout status", "media-gateway rollout status --json"))
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Tell which store answers and which is the truth, how far the copy is, and what the guard saw."""
-    from media_gateway.cli.rollout_facts import read_status
+    from media_gateway.steering.facts import read_status
 
     settings = read_settings(context)
     found = run(lambda: read_status(settings))
@@ -62,7 +62,7 @@ def set_state(
     as_json: JsonOption = False,
 ) -> None:
     """Set the mode; what the guard turned back is set anew by this too."""
-    from media_gateway.cli.rollouts import Wish, change
+    from media_gateway.steering.changes import Wish, change
 
     settings = read_settings(context)
     wish = Wish(mode=mode, percent=percent, reason=reason, may_discard=discard, alone=alone)
@@ -76,7 +76,7 @@ def shadow(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how the answers of both stores differed: overlap, scores, latency; a row a minute, the present one first."""
-    from media_gateway.cli.rollout_facts import read_comparisons
+    from media_gateway.steering.facts import read_comparisons
 
     settings = read_settings(context)
     found = run(lambda: read_comparisons(settings, limit))
@@ -100,7 +100,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Tell who set which state, when, from what, and why."""
-    from media_gateway.cli.rollout_facts import read_history
+    from media_gateway.steering.facts import read_history
 
     settings = read_settings(context)
     entries, problem = run(lambda: read_history(settings, limit))

@@ -1,21 +1,26 @@
 """`transfer`: move a collection between stores and files, and prove that nothing was lost."""
 
 import sys
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from media_gateway.cli.options import JsonOption, examples, read_settings
-from media_gateway.cli.output import note, print_facts, print_json, print_table, size
+from media_gateway.cli.output import note, print_json
 from media_gateway.cli.run import run
+from media_gateway.cli.transfer_reports import (
+    print_plan,
+    print_verified,
+    report_of,
+    sentence,
+    transferred_as_json,
+    write_report,
+)
 
 if TYPE_CHECKING:
-    from media_gateway.cli.transferring import Transferred, Verified, Wish
-    from media_gateway.transfer.plan import TransferPlan
+    from media_gateway.cli.transferring import Wish
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -87,6 +92,7 @@ def plan_command(
     source: FromOption,
     target: ToOption,
     conflicts: ConflictsOption = ConflictsChoice.fail,
+    resumable: ResumableOption = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,10 +100,10 @@ def plan_command(
     from media_gateway.cli.progress import LoadProgress
     from media_gateway.cli.transferring import planned
 
-    wish = _wish(context, source, target, conflicts=conflicts, model=model)
+    wish = _wish(context, source, target, conflicts=conflicts, model=model, resumable=resumable)
     with LoadProgress() as progress:
         found = run(lambda: planned(wish, progress))
-    _print_plan(found, as_json=as_json)
+    print_plan(found, as_json=as_json)
 
 
 @app.command("run", epilog=_RUN_EXAMPLES)
@@ -128,14 +134,14 @@ def run_command(
         with LoadProgress() as progress:
             found = run(lambda: planned(wish, progress, reads_all=True))
         note("dry run: nothing was written")
-        _print_plan(found, as_json=as_json)
+        print_plan(found, as_json=as_json)
         return
     with LoadProgress() as progress:
         done = run(lambda: transferred(wish, progress))
     if as_json:
-        print_json(_transferred_as_json(done, wish))
+        print_json(transferred_as_json(done, wish))
     else:
-        typer.echo(_sentence(done, wish))
+        typer.echo(sentence(done, wish))
 
 
 @app.command("verify", epilog=_VERIFY_EXAMPLES)
@@ -159,13 +165,13 @@ def verify_command(
     first, second = both_ends(source, target, read_settings(context))
     with LoadProgress() as progress:
         found = run(lambda: verified(first, second, model=model, limit=limit, queries=queries, progress=progress))
-    report = {"from": first.name, "to": second.name, **_report(found)}
+    report = {"from": first.name, "to": second.name, **report_of(found)}
     if json_file == "-":
         print_json(report)
     else:
         if json_file is not None:
-            _write_report(Path(json_file), report)
-        _print_verified(found, first.name, second.name)
+            write_report(Path(json_file), report)
+        print_verified(found, first.name, second.name)
     if not found.is_equal:
         sys.exit(1)
 
@@ -187,113 +193,3 @@ def _wish(
     return Wish(
         source=first, target=second, conflicts=conflicts.value, model=model, resumable=resumable, journal=journal
     )
-
-
-def _print_plan(found: "TransferPlan", *, as_json: bool) -> None:
-    if as_json:
-        print_json({**asdict(found), "possible": not found.refusals})
-    else:
-        disk = "-" if found.disk_needed is None else f"about {size(found.disk_needed)}"
-        print_facts(
-            {
-                "from": found.source,
-                "to": found.target,
-                "vectors of": found.space,
-                "records": found.count,
-                "in the target": found.target_count,
-                "in both": f"{found.overlap.keys:,} keys, {found.overlap.identical:,} of them with the same record",
-                "will be written": found.written,
-                "disk needed": disk,
-                "disk free": None if found.disk_free is None else size(found.disk_free),
-                "time": _duration(found.seconds),
-            }
-        )
-    for refusal in found.refusals:
-        note(f"refused: {refusal}")
-    if found.refusals:
-        sys.exit(1)
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    return "less than a second" if seconds < 1 else f"about {seconds:,.0f} s"
-
-
-def _transferred_as_json(done: "Transferred", wish: "Wish") -> dict[str, Any]:
-    return {
-        "from": wish.source.name,
-        "to": wish.target.name,
-        **asdict(done.copied),
-        "seconds": done.seconds,
-        "journal": None if done.journal is None else str(done.journal),
-        "went_on": done.went_on,
-        "was_finished": done.was_finished,
-    }
-
-
-def _sentence(done: "Transferred", wish: "Wish") -> str:
-    copied = done.copied
-    if done.was_finished:
-        return (
-            f"this transfer of {copied.read:,} records was finished before, nothing was done; remove {done.journal} to "
-            "begin anew"
-        )
-    counts = f"{copied.written:,} written, {copied.kept:,} kept as they were"
-    return f"{copied.read:,} records in {done.seconds:.1f} s: {counts}, from {wish.source.name} to {wish.target.name}"
-
-
-def _report(found: "Verified") -> dict[str, Any]:
-    comparison = found.comparison
-    return {
-        "equal": found.is_equal,
-        "count_from": comparison.first.count,
-        "count_to": comparison.second.count,
-        "digest_from": comparison.first.text,
-        "digest_to": comparison.second.text,
-        "vectors_from": found.spaces[0],
-        "vectors_to": found.spaces[1],
-        "differing": {"missing": 0, "extra": 0, "changed": 0, "duplicate": 0, **comparison.kinds},
-        "respelled": comparison.respelled,
-        "differences": [asdict(difference) for difference in comparison.differences],
-        "neighbours": None if found.neighbours is None else asdict(found.neighbours),
-        "seconds": found.seconds,
-    }
-
-
-def _write_report(path: Path, report: dict[str, Any]) -> None:
-    from media_gateway.transfer.replacing import written_whole
-
-    with written_whole(path) as file:
-        file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def _print_verified(found: "Verified", source: str, target: str) -> None:
-    comparison, near = found.comparison, found.neighbours
-    facts: dict[str, object] = {
-        "from": source,
-        "to": target,
-        "records": f"{comparison.first.count:,} and {comparison.second.count:,}",
-        "digest from": comparison.first.text,
-        "digest to": comparison.second.text,
-    }
-    if found.spaces[0] != found.spaces[1]:
-        facts["vectors of"] = " and ".join(found.spaces)
-    if comparison.respelled:
-        facts["respelled"] = f"{comparison.respelled:,} records have equal metadata in other digits"
-    if near is not None:
-        facts["searches"] = (
-            f"{near.queries}: overlap@{near.k} {near.overlap:.3f} (least {near.least_overlap:.2f}), rank agreement "
-            f"{near.rank_agreement:.3f}, score difference {near.score_difference:.1e}"
-        )
-    facts["result"] = "equal" if found.is_equal else "DIFFERENT"
-    print_facts(facts)
-    if comparison.kinds:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(comparison.kinds.items()))
-        named = len(comparison.differences)
-        typer.echo(f"{counts}:" if named == sum(comparison.kinds.values()) else f"{counts}; the first {named}:")
-        rows = [
-            (one.key, one.kind, ", ".join(one.parts), "" if not one.numbers else f"{one.numbers:,}")
-            for one in comparison.differences
-        ]
-        print_table(("key", "difference", "in", "numbers"), rows, right=("numbers",))

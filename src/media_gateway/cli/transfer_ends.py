@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import anyio.to_thread
 
@@ -23,9 +22,8 @@ from media_gateway.transfer.file_digests import FileDigests
 from media_gateway.transfer.plan import TargetFacts
 from media_gateway.transfer.record_files import open_record_file
 from media_gateway.transfer.sources import FileSource, Source, StoreSource
+from media_gateway.transfer.watching import JOURNALS
 from media_gateway.wiring import open_alone, open_existing
-
-_JOURNALS: Final = Path("data/transfers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ def _identity(end: NamedEnd) -> str:
 def journal_path(source: NamedEnd, target: NamedEnd) -> Path:
     """Return where the journal of a resumable transfer between two ends lies unless told otherwise."""
     name = hashlib.sha256(f"{_identity(source)}\n{_identity(target)}".encode()).hexdigest()[:12]
-    return _JOURNALS / f"{name}.journal"
+    return JOURNALS / f"{name}.journal"
 
 
 def terms_of(source: NamedEnd, target: NamedEnd) -> dict[str, str]:

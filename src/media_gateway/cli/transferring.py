@@ -80,7 +80,7 @@ async def planned(wish: Wish, progress: LoadProgress, *, reads_all: bool = False
     ):
         own = source_digests(source)
         sides = (own, side) if own is not None and side is not None else None
-        found = await plan(source, facts, sides, conflicts=wish.conflicts)
+        found = await plan(source, facts, sides, conflicts=wish.conflicts, by_batches=wish.resumable)
         if reads_all:
             await _read(source, progress)
         return found
@@ -135,6 +135,9 @@ async def _by_batches(wish: Wish, source: Source, progress: LoadProgress, began:
                 async with opened_target(wish.target, source.space) as store:
                     await copy_by_batches(source, store, journal, conflicts=wish.conflicts, watcher=progress)
         except BaseException:
+            if journal.is_new:
+                journal.discard()
+                raise
             note(
                 f"{journal.standing.copied.read:,} records were acknowledged before that; go on with: {command_of(wish)}"
             )

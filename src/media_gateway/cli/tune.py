@@ -10,14 +10,17 @@ from media_gateway.cli.output import note, print_json, print_table
 from media_gateway.cli.run import run
 
 if TYPE_CHECKING:
-    from media_gateway.models import TunedClass, TuningReport
+    from media_gateway.models import TunedClass, TuningEntry, TuningReport
     from media_gateway.settings import Settings
 
 TUNE_EXAMPLES = examples(
     "media-gateway tune --backend postgres",
     "media-gateway tune --target 0.99 --sample 1000",
     "media-gateway tune --dry-run --try-indexes --json",
+    "media-gateway tune --history",
 )
+
+_ENTRIES = 20
 
 
 def tune(
@@ -34,6 +37,9 @@ def tune(
     try_indexes: Annotated[
         bool, typer.Option("--try-indexes", help="Build other indexes on a sample too, and measure what they gain.")
     ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Tell what was tuned before, by whom and why, and measure nothing.")
+    ] = False,
     backend: BackendOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,6 +49,13 @@ def tune(
     within a minute.
     """
     settings = read_settings(context, backend)
+    if history:
+        entries = run(lambda: _history(settings))
+        if as_json:
+            print_json([asdict(entry) for entry in entries])
+        else:
+            _print_history(entries)
+        return
     wanted = settings.recall_target if target is None else target
     report = run(lambda: _tune(settings, target=wanted, sample=sample, k=k, apply=apply, try_indexes=try_indexes))
     if as_json:
@@ -60,12 +73,7 @@ async def _tune(
     from media_gateway.errors import UnsupportedError
     from media_gateway.wiring import open_collection
 
-    if settings.backend == "memory":
-        raise UnsupportedError(
-            "the memory store measures its recall and tunes itself as it grows; tune PostgreSQL with --backend postgres",
-            feature="tuning",
-            store="memory",
-        )
+    _refuse_memory(settings)
     store = await open_collection(settings, is_alone=True)
     try:
         if not isinstance(store, Tunes):
@@ -73,6 +81,58 @@ async def _tune(
         return await store.tune(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
     finally:
         await store.aclose()
+
+
+def _refuse_memory(settings: "Settings") -> None:
+    from media_gateway.errors import UnsupportedError
+
+    if settings.backend == "memory":
+        raise UnsupportedError(
+            "the memory store measures its recall and tunes itself as it grows; tune PostgreSQL with --backend postgres",
+            feature="tuning",
+            store="memory",
+        )
+
+
+async def _history(settings: "Settings") -> list["TuningEntry"]:
+    from media_gateway.wiring import open_collection, postgres_of
+
+    _refuse_memory(settings)
+    store = await open_collection(settings, is_alone=True)
+    try:
+        postgres = postgres_of(store)
+        return [] if postgres is None else await postgres.tuning_history(_ENTRIES)
+    finally:
+        await store.aclose()
+
+
+def _print_history(entries: list["TuningEntry"]) -> None:
+    if not entries:
+        note("nothing was tuned yet, as far as there is a record")
+        return
+    print_table(
+        ("at", "process", "action", "why", "recall before", "after", "ef_search", "records"),
+        [
+            (
+                "" if entry.at is None else entry.at.isoformat(sep=" ", timespec="seconds"),
+                entry.process,
+                entry.action,
+                f"{entry.trigger}: {entry.reason}",
+                _figure(entry.recall_sampled),
+                _figure(entry.recall_after),
+                f"{entry.ef_before or '-'} to {entry.ef_after or '-'}",
+                "-" if entry.table_rows is None else f"{entry.table_rows:,}",
+            )
+            for entry in entries
+        ],
+        right=("recall before", "after", "ef_search", "records"),
+    )
+    for sentence in entries[0].advice:
+        typer.echo(f"Advice: {sentence}.")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _print(report: "TuningReport") -> None:

@@ -4,12 +4,14 @@ All are frozen and keyword-only. Vectors are one-dimensional numpy arrays of flo
 change it afterwards.
 """
 
+from media_gateway.models.audits import TuningAction, TuningEntry, TuningTrigger
 from media_gateway.models.backups import BackupFacts, BackupKind, Restored
 from media_gateway.models.changes import ChangedKeys, ChangePosition
 from media_gateway.models.content import MediaContent, usable_date
 from media_gateway.models.digests import CollectionDigest, Merged, RowHash
 from media_gateway.models.events import WatchAction, WatchEvent
 from media_gateway.models.explanation import Explanation, SearchWay
+from media_gateway.models.recommendations import Recommendations, Recommended, UserPreferences
 from media_gateway.models.records import (
     MAX_INDEXED_DIMENSION,
     MAX_K,
@@ -59,6 +61,8 @@ __all__ = [
     "Metadata",
     "Prewarmed",
     "QuerySource",
+    "Recommendations",
+    "Recommended",
     "Restored",
     "RowHash",
     "SearchKind",
@@ -68,7 +72,11 @@ __all__ = [
     "SearchWay",
     "StoreStats",
     "TunedClass",
+    "TuningAction",
+    "TuningEntry",
     "TuningReport",
+    "TuningTrigger",
+    "UserPreferences",
     "Vector",
     "VectorSpace",
     "WarmingWay",

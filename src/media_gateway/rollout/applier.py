@@ -184,7 +184,8 @@ class Applier:
 
     def _note_failure(self, reason: str) -> None:
         if self.failure is None:
-            _log.warning("%d keys wait for the other store: %s", len(self._marks), reason)
+            count = len(self._marks)
+            _log.warning("%d %s for the other store: %s", count, "key waits" if count == 1 else "keys wait", reason)
         self.failure = reason
 
     async def _tell(self) -> None:

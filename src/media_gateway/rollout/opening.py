@@ -134,7 +134,9 @@ async def _opened(
     store.closes(watcher)
     watcher.start()
     if opened is not None and live.applier.waiting:
-        _log.warning("%d keys of an earlier run are brought to both stores first", live.applier.waiting)
+        count = live.applier.waiting
+        what = "key of an earlier run is" if count == 1 else "keys of an earlier run are"
+        _log.warning("%d %s brought to both stores first", count, what)
         await live.applier.drained(_REPLAY_SECONDS)
     return store
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ _AT_ONCE: Final = 4
 _PATIENCE: Final = 10.0
 """Seconds that the other store gets."""
 _MOST_KEPT: Final = 10_000
+_LAST: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,12 @@ class Shadow:
         self._compared: list[Compared] = []
         self._dropped = 0
         self._failed = 0
+        self._overlaps: deque[float] = deque(maxlen=_LAST)
+
+    @property
+    def overlap(self) -> float | None:
+        """The mean overlap of the last 200 comparisons of this process, None before the first."""
+        return sum(self._overlaps) / len(self._overlaps) if self._overlaps else None
 
     def compare(
         self, request: SearchRequest, given: SearchResult, milliseconds: float, *, by: Side, beside: VectorStore
@@ -113,6 +121,7 @@ class Shadow:
         )
         if len(self._compared) < _MOST_KEPT:
             self._compared.append(compared)
+        self._overlaps.append(compared.overlap)
         self._on_overlap(compared.overlap)
 
     def summary(self) -> Summary | None:

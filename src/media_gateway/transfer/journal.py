@@ -48,6 +48,8 @@ class TransferJournal:
     def __init__(self, path: Path, terms: Mapping[str, str]) -> None:
         self.path = path
         self.standing = Standing()
+        self.expected: int | None = None
+        """Records that there are to be moved, as far as this run knows; whoever watches the transfer reads it here."""
         self._terms = dict(terms)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ class TransferJournal:
 
     def begin(self, batch: Batch) -> None:
         """Note, before it is written, that *batch* is on its way."""
-        self._append({"begin": batch.place, "rows": len(batch.records)})
+        self._append({"begin": batch.place, "rows": len(batch.records), "of": self.expected})
         self.standing = replace(self.standing, is_unsure=True)
 
     def done(self, batch: Batch, copied: Copied) -> None:
@@ -87,6 +89,10 @@ class TransferJournal:
         """Note that the target has everything."""
         self._append({"finished": True})
         self.standing = replace(self.standing, is_finished=True)
+
+    def discard(self) -> None:
+        """Remove the file of a transfer of which nothing was begun."""
+        self.path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
         try:

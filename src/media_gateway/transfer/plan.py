@@ -29,6 +29,8 @@ _SECONDS_A_ROW: Final[dict[EndKind, tuple[float, float]]] = {
     "postgres": (1.5e-4, 5e-7),
     "file": (2.5e-5, 5e-8),
 }
+_SECONDS_A_ROW_BY_BATCHES: Final = (5e-4, 1.1e-6)
+"""The same for PostgreSQL where the index is kept up row by row: the processor's time for 3,000 rows of 768 numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +82,14 @@ class TransferPlan:
 
 
 async def plan(
-    source: Source, target: TargetFacts, sides: tuple[Digests, Digests] | None, *, conflicts: Conflicts
+    source: Source,
+    target: TargetFacts,
+    sides: tuple[Digests, Digests] | None,
+    *,
+    conflicts: Conflicts,
+    by_batches: bool = False,
 ) -> TransferPlan:
-    """Return what a transfer of *source* to *target* will do; only reads.
+    """Return what a transfer of *source* to *target* will do, in one step or *by_batches*; only reads.
 
     *sides* are the two ends where both have records: their keys are then compared.
     """
@@ -93,7 +100,7 @@ async def plan(
     written = None if count is None else count - kept
     needed = None if written is None else round(written * _row_bytes(target.kind, source.space, sample))
     free = None if target.folder is None else _free(target.folder)
-    fixed, each = _SECONDS_A_ROW[target.kind]
+    fixed, each = _SECONDS_A_ROW_BY_BATCHES if by_batches and target.kind == "postgres" else _SECONDS_A_ROW[target.kind]
     return TransferPlan(
         source=source.name,
         target=target.name,
@@ -165,9 +172,10 @@ def _refusals(  # noqa: PLR0917
             f"{MAX_INDEXED_DIMENSION}"
         )
     if conflicts == "fail" and overlap.keys:
+        are_there = "key is in the target already" if overlap.keys == 1 else "keys are in the target already"
         found.append(
-            f"{overlap.keys:,} keys are in the target already ({overlap.identical:,} of them with the same record); "
-            "choose --conflicts skip or overwrite"
+            f"{overlap.keys:,} {are_there} ({overlap.identical:,} with the same record); choose --conflicts skip or "
+            "overwrite"
         )
     if needed is not None and free is not None and needed > free:
         found.append(f"the disk is too small: about {needed:,} bytes are needed, {free:,} are free; free some")

@@ -33,7 +33,8 @@ async def copy_by_batches(
             watcher.advance(len(batch.records))
     await _check_target(store, journal)
     copied = journal.standing.copied
-    watcher.phase("copying", await source.count())
+    journal.expected = await source.count()
+    watcher.phase("copying", journal.expected)
     watcher.advance(copied.read)
     is_unsure = journal.standing.is_unsure
     async for batch in source.batches(journal.standing.place):

@@ -5,11 +5,11 @@ from typing import Any, Final, LiteralString
 
 from media_gateway.database.pool import Pool, Row
 from media_gateway.database.statements import filled
+from media_gateway.database.where import Where, where_clause
 from media_gateway.models import Hit, HybridWeights, Matched, SearchRequest, SearchResult, Words
 from media_gateway.stores.postgres.planner import Plan
 from media_gateway.stores.postgres.queries import statements
 from media_gateway.stores.postgres.search import NearestSearch
-from media_gateway.stores.postgres.where import Where, where_clause
 
 MOST: Final = 1_000
 """Records up to which the words are counted and ranked; a word in more says too little to rank all that hold it."""

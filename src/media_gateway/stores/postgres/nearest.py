@@ -6,10 +6,10 @@ from typing import Final, LiteralString
 from media_gateway.database.direct import DirectStatement, decode_double, decode_jsonb, decode_text
 from media_gateway.database.engine import Engine
 from media_gateway.database.statements import filled, trusted
+from media_gateway.database.where import Where
 from media_gateway.stores.postgres.planner import Plan
 from media_gateway.stores.postgres.queries import Queries, queries_for
 from media_gateway.stores.postgres.situation import HALFVEC_INDEX
-from media_gateway.stores.postgres.where import Where
 
 EVERYTHING: Final = Where(text="", values={})
 """No condition."""

@@ -6,10 +6,11 @@ from psycopg import AsyncConnection
 from psycopg.types.json import set_json_loads
 
 from media_gateway.database.collection import claim_space, recorded_space
+from media_gateway.database.connections import PoolObserver
 from media_gateway.database.engine import ENGINES, Engine, version_numbers
 from media_gateway.database.faults import faults_translated
 from media_gateway.database.pool import Endpoint, Pool
-from media_gateway.database.schema import connect_dedicated, extension_version, migrate, schema_state
+from media_gateway.database.schema import connect_dedicated, extension_version, migrate, names_of, schema_state
 from media_gateway.errors import EngineRefusedError, ExtensionMissingError, ModelMismatchError, SchemaError
 from media_gateway.json_values import parse
 from media_gateway.models import MAX_INDEXED_DIMENSION, HybridWeights, VectorSpace
@@ -24,11 +25,15 @@ _GRACE_SECONDS: Final = 2.0
 
 
 async def open_postgres_store(
-    settings: Settings, *, conninfo: dict[str, Any], space: VectorSpace | None
+    settings: Settings,
+    *,
+    conninfo: dict[str, Any],
+    space: VectorSpace | None,
+    pool_observer: PoolObserver | None = None,
 ) -> PostgresStore:
     """Return a store on the server of *conninfo*, whose collection holds vectors of *space*.
 
-    Without a *space* the recorded one is taken. An empty database gets the schema; one that is behind is brought up to
+    *pool_observer* hears how callers get their connections. Without a *space* the recorded one is taken. An empty database gets the schema; one that is behind is brought up to
     date where `auto_migrate` says so. Raises StoreUnavailableError, ExtensionMissingError, EngineRefusedError,
     SchemaError and ModelMismatchError, each with what to do.
     """
@@ -54,7 +59,13 @@ async def open_postgres_store(
         transaction_pooler=settings.transaction_pooler,
         patience=settings.statement_timeout + _GRACE_SECONDS,
     )
-    pool = Pool(endpoint, min_size=settings.pool_min, max_size=settings.pool_max, timeout=settings.pool_timeout)
+    pool = Pool(
+        endpoint,
+        min_size=settings.pool_min,
+        max_size=settings.pool_max,
+        timeout=settings.pool_timeout,
+        observer=pool_observer,
+    )
     await pool.open()
     return PostgresStore(
         pool,
@@ -79,8 +90,10 @@ async def ensure_schema(
         # Where no space was ever recorded nothing can be lost: a process was killed while it made the schema.
         allowed = settings.is_embedded or state.is_empty or await recorded_space(connection) is None
     if not allowed:
-        names = ", ".join(f"{migration.version} ({migration.name})" for migration in state.pending)
-        raise SchemaError(f"{settings.server()} lacks the migrations {names}; run media-gateway db migrate")
+        raise SchemaError(
+            f"{settings.server()} lacks the migrations {names_of(state.pending)}; run media-gateway db migrate, as the "
+            "role that owns the tables"
+        )
     if space is None:
         raise SchemaError(
             f"{settings.server()} has no collection yet, and its dimension is not known; load something first, or "

@@ -6,12 +6,12 @@ from typing import Any, Final, LiteralString
 
 from media_gateway.database.direct import DirectStatement, encode_vector
 from media_gateway.database.pool import Pool, Row
+from media_gateway.database.where import Where, where_clause
 from media_gateway.models import Explanation, Hit, SearchRequest, SearchResult
 from media_gateway.stores.postgres.nearest import EVERYTHING, NearestStatements, explained
 from media_gateway.stores.postgres.planner import Plan, Planner
 from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.situation import SMALL, IndexChoice, Situation, SituationReader
-from media_gateway.stores.postgres.where import Where, where_clause
 
 _VECTOR: Final = re.compile(r"'\[[^\]']*\]'::")
 """A vector as the server writes it into a plan: thousands of letters that tell nothing."""

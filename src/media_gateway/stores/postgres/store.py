@@ -22,12 +22,14 @@ from media_gateway.models import (
     SearchRequest,
     SearchResult,
     StoreStats,
+    TuningEntry,
     TuningReport,
     VectorSpace,
 )
 from media_gateway.stores.postgres import digests
 from media_gateway.stores.postgres.bulk import bulk_load
 from media_gateway.stores.postgres.changes import ChangeLog
+from media_gateway.stores.postgres.fitness import Fitness, read_fitness
 from media_gateway.stores.postgres.hybrid import HybridSearch
 from media_gateway.stores.postgres.indexes.resources import BuildResources
 from media_gateway.stores.postgres.merging import merge
@@ -35,6 +37,7 @@ from media_gateway.stores.postgres.prewarm import prewarm
 from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.search import NearestSearch
 from media_gateway.stores.postgres.situation import IndexChoice
+from media_gateway.stores.postgres.tuning import audit
 from media_gateway.stores.postgres.tuning.tuner import Tuner, Wanted
 from media_gateway.stores.postgres.writes import ROWS_A_STATEMENT, Write, Writes
 from media_gateway.validation import checked_items, checked_keys, checked_page, checked_request, encoded_metadata
@@ -83,6 +86,10 @@ class PostgresStore:
     def endpoint(self) -> Endpoint:
         """Where the server is."""
         return self._pool.endpoint
+
+    def pool_measures(self) -> dict[str, int]:
+        """Return the counters of the pool of connections, at once; see `Pool.measures`."""
+        return self._pool.measures()
 
     def serving_connection(self) -> AbstractAsyncContextManager[AsyncConnection[Row]]:
         """Lend one of the pool's connections, for statements of one's own on the same server."""
@@ -171,7 +178,10 @@ class PostgresStore:
         Raises UnsupportedError where every search is a scan, InvalidRequestError for a *target*, *sample* or *k* out of
         bounds.
         """
-        wanted = Wanted(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
+        return await self.tune_as(Wanted(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes))
+
+    async def tune_as(self, wanted: Wanted) -> TuningReport:
+        """Do what `tune` does, within the bounds and for the occasion of *wanted*."""
         self._search.forget_size()
         report = await Tuner(self.endpoint, self._space, await self._search.situation()).tune(wanted)
         self._search.forget_size()
@@ -264,6 +274,15 @@ class PostgresStore:
         By pg_prewarm where the server has it, else by searches of its own. Searches go on meanwhile.
         """
         return await prewarm(self.endpoint, self._index_choice, self.search)
+
+    async def tuning_history(self, limit: int) -> list[TuningEntry]:
+        """Return the last *limit* tunings on record, the latest first; none where the role may not read them."""
+        async with self._pool.connection() as connection:
+            return await audit.latest(connection, limit)
+
+    async def fitness(self) -> Fitness:
+        """Return whether schema, index and pool are what serving needs; raises SchemaError for an edited or newer schema."""
+        return await read_fitness(self._pool, self._queries)
 
     async def aclose(self) -> None:
         """Close the pool; closing twice does no harm."""

@@ -77,7 +77,7 @@ class Backups:
 
     async def newest(self) -> Made | None:
         """Return the newest backup of this source, by its name, or None; raises BackupError for a damaged manifest."""
-        return await anyio.to_thread.run_sync(self._newest)
+        return await anyio.to_thread.run_sync(newest_backup, self._folder, self._source.kind)
 
     async def check(self) -> Checked:
         """Restore the newest backup beside what runs, compare it with its manifest, and remove it again.
@@ -100,6 +100,8 @@ class Backups:
 
         Raises BackupError, and UnsupportedError for a backup of the other backend; what runs is then untouched.
         """
+        if not await anyio.Path(path).is_file():
+            raise BackupError(f"there is no file {path}; give the path of a backup", path=str(path))
         manifest = await anyio.to_thread.run_sync(read_manifest, manifest_path(path))
         if manifest.facts.kind != self._source.kind:
             raise UnsupportedError(
@@ -154,17 +156,21 @@ class Backups:
                 return self._folder / f"{name}{suffix}"
             number += 1
 
-    def _newest(self) -> Made | None:
-        try:
-            names = os.listdir(self._folder)  # noqa: PTH208  names are matched, not opened
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise BackupError(f"{self._folder} cannot be read: {error.strerror}", path=str(self._folder)) from error
-        found = [match for name in names if (match := _NAME.fullmatch(name))]
-        for match in sorted(found, key=lambda match: (match[1], int(match[2] or 1)), reverse=True):
-            manifest = read_manifest(self._folder / match[0])
-            if manifest.facts.kind == self._source.kind:
-                path = (self._folder / match[0]).with_suffix(SUFFIXES[manifest.facts.kind])
-                return Made(path=path, manifest=manifest)
+
+def newest_backup(folder: Path, kind: BackupKind) -> Made | None:
+    """Return the newest backup of a backend of *kind* in *folder*, by its name, or None where there is none.
+
+    Raises BackupError for a damaged manifest, and for a folder that cannot be read.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  names are matched, not opened
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BackupError(f"{folder} cannot be read: {error.strerror}", path=str(folder)) from error
+    found = [match for name in names if (match := _NAME.fullmatch(name))]
+    for match in sorted(found, key=lambda match: (match[1], int(match[2] or 1)), reverse=True):
+        manifest = read_manifest(folder / match[0])
+        if manifest.facts.kind == kind:
+            return Made(path=(folder / match[0]).with_suffix(SUFFIXES[kind]), manifest=manifest)
+    return None

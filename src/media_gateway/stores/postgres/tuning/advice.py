@@ -52,8 +52,8 @@ def sentences(
     missed = [one for one in classes if not one.reached]
     if missed and missed[0].share >= 1:
         said.append(
-            f"no width reaches a recall of {target:g} for sure (the largest gives {missed[0].recall:.3f}): rebuild the index "
-            f"with a larger m and ef_construction than {facts.m} and {facts.ef_construction}"
+            f"no width reaches a recall of {target:g} for sure (the largest, {missed[0].ef_search}, gives "
+            f"{missed[0].recall:.3f}): rebuild the index with a larger m and ef_construction than {facts.m} and {facts.ef_construction}"
         )
     elif missed:
         shares = ", ".join(f"{one.share:.1%}" for one in missed)

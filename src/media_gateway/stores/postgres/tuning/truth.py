@@ -10,8 +10,8 @@ import numpy.typing as npt
 from psycopg import AsyncConnection
 
 from media_gateway.database.statements import filled
+from media_gateway.database.where import Where
 from media_gateway.models import Matrix
-from media_gateway.stores.postgres.where import Where
 
 _AT_ONCE: Final = 2_000
 _SAME_SCORE: Final = 1e-5

@@ -14,14 +14,16 @@ from media_gateway.database.pool import Endpoint, set_config
 from media_gateway.database.schema import connect_dedicated
 from media_gateway.database.vectors import register_vectors
 from media_gateway.errors import InvalidRequestError, UnsupportedError
-from media_gateway.models import MAX_K, IndexTrial, TunedClass, TuningReport, VectorSpace
+from media_gateway.models import MAX_K, IndexTrial, TunedClass, TuningEntry, TuningReport, VectorSpace
 from media_gateway.stores.postgres.nearest import NearestStatements
 from media_gateway.stores.postgres.planner import Planner
 from media_gateway.stores.postgres.situation import SMALL, Situation
-from media_gateway.stores.postgres.tuning import advice, profiles
+from media_gateway.stores.postgres.tuning import advice, audit, profiles
 from media_gateway.stores.postgres.tuning.bench import Bench, Measure, smallest
 from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF, UNTUNED, SearchKnobs
+from media_gateway.stores.postgres.tuning.occasions import ASKED, Occasion
 from media_gateway.stores.postgres.tuning.queries import sample_queries
+from media_gateway.stores.postgres.tuning.rebuilding import rebuild_reason
 from media_gateway.stores.postgres.tuning.trials import IndexTrials
 from media_gateway.stores.postgres.tuning.truth import drawn, exact_answers
 
@@ -62,13 +64,22 @@ _FEWEST_QUERIES: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The recall at *k* to reach with *sample* queries, and what to do with the findings."""
+    """The recall at *k* to reach with *sample* queries, and what to do with the findings.
+
+    The width without a filter stays between *least_width* and *largest_width*. *occasion* says what it is for, and
+    *sampled_recall* what *samples* real searches had before, None where nobody sampled; both go to the audit.
+    """
 
     target: float
     sample: int
     k: int
     apply: bool
     try_indexes: bool
+    least_width: int = 1
+    largest_width: int = LARGEST_EF
+    occasion: Occasion = ASKED
+    sampled_recall: float | None = None
+    samples: int = 0
 
     def __post_init__(self) -> None:
         _check("target", self.target, 0 < self.target <= 1, "above 0 and at most 1")
@@ -115,6 +126,7 @@ class Tuner:
             report = replace(report, seconds=time.monotonic() - began, applied=wanted.apply)
             if wanted.apply:
                 await connection.execute(profiles.INSERT, profiles.row_of(report, knobs, index.kind))
+                await audit.note(connection, await self._entry(connection, report, wanted))
         except psycopg.Error as error:
             raise translated(error, self._endpoint.server) from error
         else:
@@ -136,7 +148,7 @@ class Tuner:
         shares = self._shares(rows, wanted.k)
         truth = await exact_answers(connection, queries.vectors, [1.0, *shares], wanted.k)
         bench = Bench(connection=connection, queries=queries.vectors, truth=truth, target=wanted.target)
-        classes = [await self._unfiltered(bench)]
+        classes = [await self._unfiltered(bench, wanted)]
         for share in shares:
             classes.append(await self._filtered(bench, classes[0].ef_search, share))
         knobs = profiles.knobs_of(classes, await _walk_ratio(bench, classes))
@@ -159,6 +171,25 @@ class Tuner:
             applied=False,
         )
         return report, knobs
+
+    async def _entry(self, connection: AsyncConnection[Any], report: TuningReport, wanted: Wanted) -> TuningEntry:
+        """Return what the audit gets of *report*, with what tells for building the index anew."""
+        rebuild = await rebuild_reason(connection, self._endpoint.engine, report.index, wanted.target)
+        return TuningEntry(
+            process=audit.this_process(),
+            trigger=wanted.occasion.trigger,
+            action="tuned",
+            reason=wanted.occasion.reason,
+            target=wanted.target,
+            recall_sampled=wanted.sampled_recall,
+            samples=wanted.samples,
+            table_rows=report.rows,
+            ef_before=self._situation.knobs.ef_search,
+            ef_after=report.ef_search,
+            recall_after=report.classes[0].recall,
+            advice=[*report.advice, *([] if rebuild is None else [f"build the index anew: {rebuild}"])],
+            seconds=report.seconds,
+        )
 
     @property
     def _index_name(self) -> str:
@@ -183,14 +214,15 @@ class Tuner:
             plan = planner.evenly(situation, share, rows, k)
         return self._statements.text(plan, where, k)
 
-    async def _unfiltered(self, bench: Bench) -> TunedClass:
+    async def _unfiltered(self, bench: Bench, wanted: Wanted) -> TunedClass:
         k = bench.truth.k
 
         async def at(width: int) -> Measure:
             return await bench.measured(self._text(replace(UNTUNED, ef_search=width), 1.0, k, width))
 
         # A search for k candidates is never narrower than twice that.
-        widths = tuple(width for width in WIDTHS if width >= 2 * k) or (LARGEST_EF,)
+        least = max(2 * k, wanted.least_width)
+        widths = tuple(width for width in WIDTHS if least <= width <= wanted.largest_width) or (wanted.largest_width,)
         await at(widths[-1])  # the pages of index and table come into memory
         width, measure, is_reached = await smallest(widths, bench.target, at)
         return _class(1.0, width, 1.0, measure, reached=is_reached)

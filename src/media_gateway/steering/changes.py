@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from media_gateway.cli.rollout_refusals import existing, refuse_loss, refuse_too_early
 from media_gateway.errors import ModelMismatchError, SchemaError, StoreError, StoreLockedError, UnsupportedError
 from media_gateway.rollout import RolloutParts, RolloutState, RolloutStore
 from media_gateway.rollout.keeper import StateKeeper, operator_name
 from media_gateway.rollout.state import Mode, checked_mode
 from media_gateway.settings import Settings
+from media_gateway.steering.refusals import existing, refuse_loss, refuse_too_early
 from media_gateway.wiring import open_postgres, open_store, rollout_parts
 
 _HEARING_SECONDS: Final = 3.0
@@ -22,13 +22,14 @@ _LOOK_SECONDS: Final = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What `rollout set` was asked for."""
+    """What is to be set; *who* is told to the history, the system's user where it is None."""
 
     mode: str
     percent: float | None
     reason: str
     may_discard: bool = False
     alone: bool = False
+    who: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +76,24 @@ async def change(settings: Settings, wish: Wish) -> Change:
         if former is None and not wish.may_discard:
             await refuse_loss(settings, mode)
         refuse_too_early(parts, former, mode, alone=wish.alone)
-        return await _set(parts, keeper, former, mode, percent, wish)
+        return await _set(parts, keeper, former, wish, mode=mode, percent=percent)
     finally:
         await parts.table.aclose()
 
 
 async def _set(
-    parts: RolloutParts, keeper: StateKeeper, former: RolloutState | None, mode: Mode, percent: float, wish: Wish
+    parts: RolloutParts,
+    keeper: StateKeeper,
+    former: RolloutState | None,
+    wish: Wish,
+    *,
+    mode: Mode,
+    percent: float = 0.0,
 ) -> Change:
     began = time.monotonic()
-    state, problem = await keeper.set(mode, percent, who=operator_name(), why=wish.reason, follows=not wish.alone)
+    state, problem = await keeper.set(
+        mode, percent, who=wish.who or operator_name(), why=wish.reason, follows=not wish.alone
+    )
     remarks = [] if problem is None else [f"recorded on this machine alone until PostgreSQL is back: {problem}"]
     seconds, words = await _followed(parts, state, began)
     return Change(
@@ -97,8 +106,8 @@ async def _set(
     )
 
 
-async def roll_back(settings: Settings, reason: str) -> Change:
-    """Turn reads and writes back to memory and compare both stores afterwards.
+async def roll_back(settings: Settings, reason: str, *, who: str | None = None, verify: bool = True) -> Change:
+    """Turn reads and writes back to memory, and with *verify* compare both stores afterwards.
 
     The state is written to the file first, so PostgreSQL need not answer; what could then not be confirmed is said in the
     remarks. Where no process serves, this one brings memory up to date. Raises UnsupportedError when there is no rollout
@@ -116,9 +125,9 @@ async def roll_back(settings: Settings, reason: str) -> Change:
                 feature="rollback",
                 store="postgres",
             )
-        wish = Wish(mode="off", percent=None, reason=reason or "rollback")
-        done = await _set(parts, keeper, former, "off", 0.0, wish)
-        return await _verified(settings, parts, done)
+        wish = Wish(mode="off", percent=None, reason=reason or "rollback", who=who)
+        done = await _set(parts, keeper, former, wish, mode="off")
+        return await _verified(settings, parts, done) if verify else done
     finally:
         await parts.table.aclose()
 

@@ -1,0 +1,19 @@
+"""`learn`: what is learned from what users do, and how well."""
+
+import typer
+
+from media_gateway.cli import evaluating, learning
+from media_gateway.cli.options import examples
+
+app = typer.Typer(
+    help="Learn from what users do, and measure how well.",
+    no_args_is_help=True,
+    epilog=examples("media-gateway learn evaluate --dataset ml-100k"),
+)
+app.command(epilog=evaluating.EVALUATE_EXAMPLES)(evaluating.evaluate)
+app.command("import", epilog=learning.IMPORT_EXAMPLES)(learning.import_events)
+app.command(epilog=learning.RUN_EXAMPLES)(learning.run)
+app.command(epilog=learning.STATUS_EXAMPLES)(learning.status)
+app.command(epilog=learning.REBUILD_EXAMPLES)(learning.rebuild)
+app.command(epilog=learning.EXPORT_EXAMPLES)(learning.export)
+app.command(epilog=learning.ERASE_EXAMPLES)(learning.erase)

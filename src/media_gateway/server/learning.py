@@ -1,0 +1,34 @@
+"""Learning while the service runs: what users do is learned from within a second or two."""
+
+import asyncio
+import logging
+from typing import Final
+
+from media_gateway.errors import MediaGatewayError
+from media_gateway.settings import Settings
+from media_gateway.wiring import open_learning
+
+_log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS: Final = 5.0
+"""After which a learner that failed, because PostgreSQL is away or holds no collection yet, is tried again."""
+
+
+async def keep_learning(settings: Settings) -> None:
+    """Learn from the events that wait and that come, until it is cancelled.
+
+    It survives whatever keeps it from learning. Several processes may do this at a time: each event is learned from once.
+    """
+    said = ""
+    while True:
+        try:
+            async with open_learning(settings) as desk:
+                said = ""
+                await desk.learner.follow()
+        except MediaGatewayError as error:
+            if str(error) != said:
+                said = str(error)
+                _log.warning("nothing is learned for now: %s", error)
+        except Exception:  # noqa: BLE001  what is served does not depend on it
+            _log.exception("learning failed and is tried again")
+        await asyncio.sleep(_AGAIN_SECONDS)

@@ -1,0 +1,73 @@
+"""The service beside a PostgreSQL that is not there yet, is killed, and comes back."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.postgres import TestServer
+from tests.services import Running, running
+
+FILM = {"id": 1, "media_type": "movie", "title": "The Lighthouse Keeper"}
+SEARCH = {"text": "lighthouse", "k": 1}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    server = TestServer(tmp_path_factory.mktemp("pg"))
+    yield server
+    server.stop()
+
+
+def is_ready(service: Running) -> bool:
+    return service.client.get("/health/ready").status_code == 200
+
+
+def seconds_until(holds: Callable[[], bool], *, at_most: float) -> float:
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < at_most
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["code"] == "store-unavailable"
+
+
+def test_it_starts_without_its_server_and_outlives_its_death(server: TestServer, tmp_path: Path) -> None:
+    conninfo = server.new_database()
+    names = {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_DB": "dbname", "POSTGRES_USER": "user"}
+    variables = {name: str(conninfo[part]) for name, part in names.items()}
+    server.stop()
+    with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
+        assert service.announced["ready"] is False
+        assert service.client.get("/health/live").status_code == 200
+        assert_unavailable(service.client.post("/v1/search", json=SEARCH))
+
+        server.embedded.start()
+        seconds_until(lambda: is_ready(service), at_most=5)
+        assert service.client.post("/v1/contents", json={"contents": [FILM]}).json()["written"] == 1
+        checks = service.client.get("/health/ready").json()["checks"]
+        assert set(checks) == {"gateway", "store", "pool", "schema", "index", "warm"}
+
+        postmaster = server.embedded.status().pid
+        assert postmaster is not None
+        os.kill(postmaster, signal.SIGKILL)
+        seconds_until(lambda: not is_ready(service), at_most=2)
+        for method, path in (("POST", "/v1/search"), ("GET", "/v1/contents/movie-1"), ("GET", "/v1/stats")):
+            assert_unavailable(service.client.request(method, path, json=SEARCH if method == "POST" else None))
+        document = service.client.get("/health/ready").json()
+        assert (document["code"], document["checks"]["store"]["passes"]) == ("not-ready", False)
+
+        server.embedded.start()
+        seconds_until(lambda: is_ready(service), at_most=5)
+        assert service.client.post("/v1/search", json=SEARCH).json()["hits"][0]["key"] == "movie-1"
+        assert service.client.post("/v1/search", json=SEARCH | {"mode": "hybrid"}).status_code == 200
