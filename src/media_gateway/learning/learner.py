@@ -31,6 +31,9 @@ _REFRESH_SHARE: Final = 0.2
 """All vectors are made anew when so many more likes are known than the last time, and not before the first 500."""
 _LOOK_SECONDS: Final = 1.0
 _KNOW_SECONDS: Final = 60.0
+"""Between two looks for new records and at clicks,"""
+_KNOW_SHARE: Final = 50.0
+"""but so many times as long as that takes: it compares all records with those that are known."""
 
 _END: Final = "SELECT id FROM user_events_waiting ORDER BY id OFFSET %s LIMIT 1"
 _TAKE_ALL: Final = """
@@ -81,12 +84,14 @@ class Learner:
 
     async def follow(self, *, on_progress: Callable[[Learned], None] | None = None) -> None:
         """Learn from what waits and from what comes, until it is cancelled."""
-        known_at = 0.0
+        look_again_at = 0.0
         while True:
-            if time.monotonic() - known_at > _KNOW_SECONDS:
+            began = time.monotonic()
+            if began >= look_again_at:
                 await self._interests.know_all()
                 await self.look_at_clicks()
-                known_at = time.monotonic()
+                ended = time.monotonic()
+                look_again_at = ended + max(_KNOW_SECONDS, _KNOW_SHARE * (ended - began))
             if await self.step():
                 if on_progress is not None:
                     on_progress(self.done())

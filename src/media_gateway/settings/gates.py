@@ -22,7 +22,7 @@ class GateSettings(BaseSettings):
     """Seconds of that rate which a key may save up and spend at once."""
     http_max_in_flight: Annotated[int, Field(validation_alias=named("RUVECTOR_HTTP_MAX_IN_FLIGHT"), ge=1)] = 32
     """Requests that are worked on at once."""
-    http_max_queued: Annotated[int, Field(validation_alias=named("RUVECTOR_HTTP_MAX_QUEUED"), ge=0)] = 128
+    http_max_queued: Annotated[int, Field(validation_alias=named("RUVECTOR_HTTP_MAX_QUEUED"), ge=0)] = 64
     """Requests that may wait for that."""
     http_queue_seconds: Annotated[float, Field(validation_alias=named("RUVECTOR_HTTP_QUEUE_SECONDS"), gt=0)] = 1.0
     """Seconds that one waits at most."""

@@ -15,19 +15,17 @@ from media_gateway.learning.interests.scoring import UserProfile
 from media_gateway.learning.postgres.near import FEW_ITEMS
 from media_gateway.learning.postgres.packing import Packed, integers, layout, unpacked
 
-NEAREST: Final = 150
-"""Candidates of each kind of vector."""
+NEAREST: Final = {"behaviour": 100, "ials": 100, "text": 50}
+"""Candidates of each kind of vector, and how far the index is walked for them; text decides least, and walks longest."""
 POPULAR: Final = 100
 """Candidates of each popularity."""
-_WIDTH: Final = "150"
-"""How far the index is walked before its first answer: as many as are wanted, so that one walk commonly does."""
 _WALK: Final = "4000"
 """Where it is left, so that a filter that hardly anything passes costs some milliseconds; popular ones fill the list then."""
 _LOOKED_AT: Final = 2_000
 """Popular items that are looked at for those that pass a filter."""
 
 # Settings are made by the statement that needs them, before it touches an index, and end with it.
-_WIDE: Final = """(SELECT set_config('{{ef_search}}', %(width)s, true){{bounded}}) IS NOT NULL"""
+_WIDE: Final = """(SELECT set_config('{{ef_search}}', '{{nearest}}', true){{bounded}}) IS NOT NULL"""
 _BOUNDED: Final = " || set_config('{{walk_limit}}', %(walk)s, true)"
 _HEATS: Final = """float8send(coalesce(i.heat_lasting, '-Infinity')) || float8send(coalesce(i.heat_recent, '-Infinity'))
     || float8send(coalesce(i.heat_newest, '-Infinity'))"""
@@ -36,15 +34,17 @@ _HEATS: Final = """float8send(coalesce(i.heat_lasting, '-Infinity')) || float8se
 _NEAR: Final = """
 WITH behaviour AS (
     SELECT b.item FROM {{near_behaviour}} AS b
-    WHERE {{wide}} AND b.item <> ALL(%(seen)s) {{passes_b}} ORDER BY b.vector <#> %(behaviour)s LIMIT {{nearest}}
+    WHERE {{wide_behaviour}} AND b.item <> ALL(%(seen)s) {{passes_b}}
+    ORDER BY b.vector <#> %(behaviour)s LIMIT {{nearest_behaviour}}
 ), ials AS (
     SELECT f.item FROM {{near_ials}} AS f
-    WHERE {{wide}} AND f.item <> ALL(%(seen)s) {{passes_f}} ORDER BY f.vector <#> %(ials)s LIMIT {{nearest}}
+    WHERE {{wide_ials}} AND f.item <> ALL(%(seen)s) {{passes_f}}
+    ORDER BY f.vector <#> %(ials)s LIMIT {{nearest_ials}}
 ), text AS (
     SELECT i.number AS item FROM (
         SELECT c.id FROM content_vectors AS c
-        WHERE {{wide}} AND coalesce((SELECT number FROM interest_items WHERE key = c.id), 0) <> ALL(%(seen)s) {{where}}
-        ORDER BY c.vector <=> %(text)s LIMIT {{nearest}}
+        WHERE {{wide_text}} AND coalesce((SELECT number FROM interest_items WHERE key = c.id), 0) <> ALL(%(seen)s) {{where}}
+        ORDER BY c.vector <=> %(text)s LIMIT {{nearest_text}}
     ) AS near JOIN interest_items AS i ON i.key = near.id
 ), {{popular_ones}}, candidates AS (
     SELECT item FROM behaviour UNION SELECT item FROM ials UNION SELECT item FROM text
@@ -93,12 +93,11 @@ class Candidates:
 
     def __init__(self, engine: Engine) -> None:
         bounded = filled(_BOUNDED, {"walk_limit": engine.walk_limit}) if engine.walk_limit else ""
-        self._names = {
-            "heats": _HEATS,
-            "wide": filled(_WIDE, {"ef_search": engine.ef_search, "bounded": bounded}),
-            "nearest": str(NEAREST),
-            "popular": str(POPULAR),
-        }
+        names = {"ef_search": engine.ef_search, "bounded": bounded}
+        self._names = {"heats": _HEATS, "popular": str(POPULAR)}
+        for kind, count in NEAREST.items():
+            self._names[f"nearest_{kind}"] = str(count)
+            self._names[f"wide_{kind}"] = filled(_WIDE, {**names, "nearest": str(count)})
 
     async def near(
         self, connection: AsyncConnection[Any], user: UserProfile, seen: Ids, where: Where, *, items: float
@@ -111,7 +110,6 @@ class Candidates:
             "behaviour": user.behaviour.astype(np.float32),
             "ials": user.ials.astype(np.float32),
             "text": user.text.astype(np.float32),
-            "width": _WIDTH,
             "walk": _WALK,
         }
         template = filled(_NEAR, {**_LATER, **(_FEW if items <= FEW_ITEMS else _MANY)})

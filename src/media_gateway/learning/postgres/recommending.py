@@ -38,11 +38,7 @@ FROM interest_state AS s LEFT JOIN interest_users AS u ON u.user_id = %(user)s
     LEFT JOIN interest_versions AS v ON v.state = 'current'
 """
 _RECORDS: Final = """
-SELECT i.number, i.key, c.metadata FROM interest_items AS i JOIN content_vectors AS c ON c.id = i.key
-WHERE i.number = ANY(%s)
-"""
-_KEYS: Final = """
-SELECT i.number, i.key, c.metadata ->> 'title' FROM interest_items AS i LEFT JOIN content_vectors AS c ON c.id = i.key
+SELECT i.number, i.key, c.metadata FROM interest_items AS i LEFT JOIN content_vectors AS c ON c.id = i.key
 WHERE i.number = ANY(%s)
 """
 _SEEN_ROW: Final = layout("item", "place")
@@ -261,26 +257,25 @@ class Recommender:
         because: list[int | None],
         taste: Taste,
     ) -> Ranking:
-        cursor = await connection.execute(_RECORDS, [integers(items)], binary=True)
-        records = {number: (key, metadata) for number, key, metadata in await cursor.fetchall()}
-        wanted = sorted({item for item in because if item is not None})
-        cursor = await connection.execute(_KEYS, [integers(wanted)], binary=True)
-        liked: dict[int | None, tuple[str | None, str | None]] = {None: (None, None)}
-        liked.update({number: (key, title) for number, key, title in await cursor.fetchall()})
-        ranked = [
-            Ranked(
-                recommendation=Recommendation(
-                    key=records[item][0],
+        wanted = sorted({*items, *(item for item in because if item is not None)})
+        cursor = await connection.execute(_RECORDS, [integers(wanted)], binary=True)
+        records: dict[int, tuple[str, dict[str, Any] | None]] = {
+            number: (key, metadata) for number, key, metadata in await cursor.fetchall()
+        }
+        ranked: list[Ranked] = []
+        for place, item in enumerate(items):
+            key, metadata = records.get(item, ("", None))
+            liked = because[place]
+            behind, its_metadata = (None, None) if liked is None else records[liked]
+            # One that was removed a moment ago has none.
+            if metadata is not None:
+                made = Recommendation(
+                    key=key,
                     score=totals[place],
                     shares=dict(zip(SOURCES, share[place].tolist(), strict=True)),
-                    because=liked[because[place]][0],
-                ),
-                metadata=records[item][1],
-                because_title=liked[because[place]][1],
-            )
-            for place, item in enumerate(items)
-            if item in records
-        ]
+                    because=behind,
+                )
+                ranked.append(Ranked(recommendation=made, metadata=metadata, because_title=_title(its_metadata)))
         return Ranking(items=ranked, likes=len(taste.liked), version=taste.version)
 
     async def _numbers(self, connection: AsyncConnection[Any], keys: Collection[str]) -> Ids:
@@ -294,3 +289,8 @@ class Recommender:
         if len(self._arrays.get("text.mean", ())) != self._dimension:
             return Parameters.fresh(self._settings, self._dimension)
         return Parameters.of(self._arrays)
+
+
+def _title(metadata: dict[str, Any] | None) -> str | None:
+    title = (metadata or {}).get("title")
+    return title if isinstance(title, str) else None
