@@ -13,7 +13,7 @@ from media_gateway.errors import StoreUnavailableError
 from media_gateway.filters import GenresAny, MediaTypeIs
 from media_gateway.learning.interests.memory import MemoryInterests
 from media_gateway.learning.postgres import candidates, near
-from media_gateway.learning.postgres.applying import MOST_LIKES_A_DAY
+from media_gateway.learning.postgres.people import MOST_LIKES_A_DAY
 from media_gateway.models import WatchEvent
 from media_gateway.stores.postgres import PostgresStore
 from tests.learning import SPACE, TASTES, counted, desk_of, ratings, rows_of, taste_of

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_gateway.server.admission import Admission, CallerGoneError, ShedError
@@ -81,6 +81,7 @@ async def test_who_is_cancelled_while_waiting_or_just_let_in_takes_no_room():
     assert (door.in_flight, door.queued) == (0, 0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 0.02)), min_size=1, max_size=30))
 def test_whatever_happens_the_room_is_free_in_the_end(happenings: list[tuple[int, float]]):
     async def one(door: Admission, kind: int, pause: float) -> None:

@@ -12,10 +12,11 @@ from media_gateway.database.faults import faults_translated
 from media_gateway.database.statements import filled
 from media_gateway.learning.events.table import EventTable, Lend
 from media_gateway.learning.interests.arrays import Ids, ids
-from media_gateway.learning.postgres.applying import new_pairs, summed, write_counts
+from media_gateway.learning.postgres.applying import write_counts
 from media_gateway.learning.postgres.changing import Change
 from media_gateway.learning.postgres.interests import PostgresInterests
 from media_gateway.learning.postgres.packing import integers
+from media_gateway.learning.postgres.pairs import new_pairs, summed
 from media_gateway.learning.preferences import PreferenceTable
 from media_gateway.models import UserPreferences, WatchEvent
 from media_gateway.validation import checked_key

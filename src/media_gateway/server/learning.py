@@ -4,6 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
+from anyio.from_thread import start_blocking_portal
+
 from media_gateway.errors import MediaGatewayError
 from media_gateway.settings import Settings
 from media_gateway.wiring import open_learning
@@ -18,7 +20,13 @@ async def keep_learning(settings: Settings) -> None:
     """Learn from the events that wait and that come, until it is cancelled.
 
     It survives whatever keeps it from learning. Several processes may do this at a time: each event is learned from once.
+    It has an event loop and a thread of its own, since a batch computes for milliseconds and a refresh for seconds.
     """
+    with start_blocking_portal() as portal:
+        await asyncio.wrap_future(portal.start_task_soon(_follow, settings))
+
+
+async def _follow(settings: Settings) -> None:
     said = ""
     while True:
         try:

@@ -1,0 +1,1 @@
+"""How well interests are learned: protocols, baselines, measures. See docs/learning.md."""

@@ -45,6 +45,8 @@ async def evaluate(subject: Subject, *, on_work: OnWork) -> Evaluation:
     """
     # Products of small matrices gain nothing by threads, and on a busy machine lose much.
     pools: Any = import_module("threadpoolctl")
+    # Only what is loaded can be limited, and scipy brings a library of its own.
+    import_module("scipy.linalg")
     with pools.threadpool_limits(1, "blas"):
         return await _evaluated(subject, on_work)
 

@@ -30,7 +30,10 @@ def item_factors(
     sparse: Any = import_module("scipy.sparse")
     als: Any = import_module("implicit.cpu.als")
     pools: Any = import_module("threadpoolctl")
+    # Loaded before its threads are limited; the package itself loads it later.
+    import_module("scipy.linalg")
     matrix = sparse.csr_matrix((np.ones(len(users), dtype=np.float32), (users, items)), shape=shape)
+    # A pair that comes twice is one like.
     matrix.data[:] = 1.0
     # The package warns of threads of the linear algebra: many small systems are quicker with one.
     with pools.threadpool_limits(1, "blas"):

@@ -1,6 +1,6 @@
 """Learning from one batch of events, within the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
@@ -19,21 +19,14 @@ from media_gateway.learning.interests.scoring import Spreads, products, profile,
 from media_gateway.learning.interests.settings import InterestSettings
 from media_gateway.learning.postgres.catalogue import numbered
 from media_gateway.learning.postgres.packing import integers
+from media_gateway.learning.postgres.pairs import new_pairs, summed
 from media_gateway.learning.postgres.parameters import Parameters
+from media_gateway.learning.postgres.people import MOST_LIKES_A_DAY, User, extremes, users_of
 from media_gateway.learning.postgres.rows import ItemRows, RowReader, SeenRows, pairs_of, seen_by
 from media_gateway.models import WatchEvent
 
 Connection = AsyncConnection[Any]
 
-MOST_LIKES_A_DAY: Final = 300
-"""Likes of a user on one day that count, more than nearly anybody has: what follows counts as seen. A flood is bounded so."""
-_DAY: Final = 86_400.0
-
-_USERS: Final = "SELECT user_id, number, first_time, likes, day, day_likes FROM interest_users WHERE user_id = ANY(%s)"
-_ADD_USERS: Final = """
-INSERT INTO interest_users (user_id, first_time, last_time)
-SELECT * FROM unnest(%s::text[], %s::float8[], %s::float8[]) RETURNING user_id, number, first_time, likes, day, day_likes
-"""
 _USERS_SEEN: Final = """
 UPDATE interest_users AS u
 SET first_time = least(u.first_time, given.first), last_time = greatest(u.last_time, given.last),
@@ -66,25 +59,6 @@ FROM unnest(%s::integer[], %b::{{type}}[], %b::{{type}}[]) AS given (item, learn
 """
 
 
-@dataclass(kw_only=True)
-class _User:
-    """A user in a batch: the number, how many likes before it, when first, and how many likes count of the latest day."""
-
-    number: int
-    first_time: float
-    likes: int
-    day: int
-    day_likes: int
-
-    def may_like(self, time: float) -> bool:
-        """Count a like at *time*, unless the most of its day is reached; likes of earlier days count as of the latest."""
-        day = int(time // _DAY)
-        if day > self.day:
-            self.day, self.day_likes = day, 0
-        self.day_likes += 1
-        return self.day_likes <= MOST_LIKES_A_DAY
-
-
 @dataclass(frozen=True, kw_only=True)
 class Applied:
     """What a batch was: *events*, of which so many were *passed_over*, new *likes*, and the latest *time*."""
@@ -101,7 +75,7 @@ class _Batch:
 
     events: list[WatchEvent]
     items: dict[str, int]
-    users: dict[str, _User]
+    users: dict[str, User]
     seen: dict[int, SeenRows]
     likes: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     times: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
@@ -153,7 +127,7 @@ class BatchLearner:
         wanted = [event for event in events if is_seen(event)]
         items = await numbered(connection, sorted({event.key for event in wanted}))
         known = [event for event in wanted if event.key in items]
-        users = await _users(connection, known)
+        users = await users_of(connection, known)
         seen = await seen_by(connection, [user.number for user in users.values()])
         batch = _Batch(events=known, items=items, users=users, seen=seen)
         already = {name: set(seen[user.number].liked.tolist()) for name, user in users.items()}
@@ -238,7 +212,7 @@ class BatchLearner:
             ],
         )
         names = sorted(batch.users)
-        first, last = _extremes(batch.events, latest=False), _extremes(batch.events, latest=True)
+        first, last = extremes(batch.events, latest=False), extremes(batch.events, latest=True)
         await connection.execute(
             _USERS_SEEN,
             [
@@ -315,49 +289,3 @@ async def write_counts(connection: Connection, items: Ids, likes: Numbers, heats
     """Write how many like each of *items*, and their heats (n, 3); no heat is NULL."""
     columns = [[None if heat == -np.inf else heat for heat in column.tolist()] for column in heats.T]
     await connection.execute(_ITEMS, [integers(items), integers(likes), *columns])
-
-
-def new_pairs(before: Ids, new: Sequence[int], cap: int) -> tuple[Ids, Ids]:
-    """Return both orders of the pairs of each of *new* with the latest *cap* likes before it, *before* the first ones."""
-    known = np.concatenate((before[-cap:], ids(new)))
-    start = len(known) - len(new)
-    first: list[Ids] = []
-    second: list[Ids] = []
-    for place in range(start, len(known)):
-        others = known[max(place - cap, 0) : place]
-        first.extend((np.full(len(others), known[place]), others))
-        second.extend((others, np.full(len(others), known[place])))
-    return (np.concatenate(first), np.concatenate(second)) if first else (ids([]), ids([]))
-
-
-def summed(first: Ids, second: Ids) -> tuple[Ids, Ids, Ids]:
-    """Return distinct pairs in ascending order, so that writers lock rows in one order, and how often each occurs."""
-    pairs, counts = np.unique(first << 32 | second, return_counts=True)
-    return pairs >> 32, pairs & 0xFFFFFFFF, counts.astype(np.int64)
-
-
-async def _users(connection: Connection, events: Sequence[WatchEvent]) -> dict[str, _User]:
-    names = sorted({event.user for event in events})
-    cursor = await connection.execute(_USERS, [names], binary=True)
-    rows: list[Any] = await cursor.fetchall()
-    there = {row[0] for row in rows}
-    missing = [name for name in names if name not in there]
-    if missing:
-        first = _extremes(events, latest=False)
-        last = _extremes(events, latest=True)
-        values = [missing, [first[name] for name in missing], [last[name] for name in missing]]
-        cursor = await connection.execute(_ADD_USERS, values, binary=True)
-        rows.extend(await cursor.fetchall())
-    return {
-        name: _User(number=number, first_time=first, likes=likes, day=day, day_likes=day_likes)
-        for name, number, first, likes, day, day_likes in rows
-    }
-
-
-def _extremes(events: Sequence[WatchEvent], *, latest: bool) -> Mapping[str, float]:
-    """Return each user's earliest or latest time."""
-    found: dict[str, float] = {}
-    for event in events:
-        known = found.get(event.user, event.time)
-        found[event.user] = max(known, event.time) if latest else min(known, event.time)
-    return found
