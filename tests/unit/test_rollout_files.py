@@ -1,7 +1,9 @@
 """The rollout's own files: states, intents, the report."""
 
+import asyncio
 import multiprocessing
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from media_gateway.errors import SnapshotDamagedError, StoreFullError
 from media_gateway.models import ChangePosition
-from media_gateway.rollout.ledger import Ledger, LiveFacts, _open_lines
+from media_gateway.rollout.ledger import Ledger, LiveFacts, _open_lines, read_ledger
 from media_gateway.rollout.report import ReportFile
 from media_gateway.rollout.state import RolloutState, latest, new_state
 from media_gateway.rollout.state_file import StateFile
@@ -108,6 +110,22 @@ async def test_intents_survive_and_what_was_done_does_not(tmp_path: Path):
         assert again.facts == facts
         await again.aclose()
     await ledger.aclose()
+
+
+async def test_facts_that_are_changed_at_once_and_a_position_beside_bring_nothing_former_back(tmp_path: Path):
+    ledger = Ledger(tmp_path / "intents")
+    position = ChangePosition(log="x", transaction=7, number=2)
+    await ledger.set_facts(LiveFacts(truth="postgres", position=position))
+    changes = [
+        asyncio.create_task(ledger.change_facts(LiveFacts(), lambda facts: replace(facts, truth="memory"))),
+        asyncio.create_task(ledger.change_facts(LiveFacts(), lambda facts: replace(facts, is_complete=True))),
+    ]
+    await asyncio.sleep(0)
+    ledger.note_position(replace(position, transaction=8))
+    await asyncio.gather(*changes)
+    await ledger.aclose()
+    expected = LiveFacts(truth="memory", is_complete=True, position=position)
+    assert ledger.facts == read_ledger(tmp_path / "intents").facts == expected
 
 
 async def test_the_last_store_of_a_key_counts(tmp_path: Path):

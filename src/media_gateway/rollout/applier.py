@@ -39,6 +39,10 @@ _AWAY: Final = (StoreUnavailableError, StoreTimeoutError, OutcomeUnknownError, S
 """What passes, or is mended for all keys at once; anything else is the fault of one record."""
 
 
+class _TruthChangedError(Exception):
+    """The truth changed while a copy read what it was to bring over; the keys stay marked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Mark:
     newest: Side
@@ -61,6 +65,8 @@ class Applier:
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._paused = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._turns = 0
         self.truth = truth
         self.is_held = False
         """Whether copies stand still for long, so that no writer should wait for one."""
@@ -100,6 +106,13 @@ class Applier:
             self.stuck.pop(key, None)
         self._wake.set()
 
+    async def turn(self, truth: Side) -> None:
+        """Make *truth* the truth, once what is being written to it has been; copies that only read it are given up."""
+        self.truth = truth
+        self._turns += 1
+        async with self._writing:
+            pass
+
     async def applied(self, keys: Sequence[str], patience: float | None) -> bool:
         """Wait until none of *keys* waits any more, *patience* seconds at most, and not at all while copies fail or hang."""
         if patience is not None and (self.failure is not None or self.is_held or self._is_slow):
@@ -133,6 +146,8 @@ class Applier:
             keys = list(islice((key for key, mark in self._marks.items() if mark.newest == newest), _BATCH))
             try:
                 await self._copy_batch(keys, newest)
+            except _TruthChangedError:
+                continue
             except _AWAY as error:
                 self._note_failure(str(error))
                 await asyncio.sleep(_PAUSE)
@@ -151,19 +166,19 @@ class Applier:
                 return
         # A switch holds the gate while it waits for copies towards the new truth, and lets them through.
         async with self._gate.closed(), self._paused:
-            still = [key for key in keys if (mark := self._marks.get(key)) is not None and mark.newest == newest]
-            await self._copy_marked(still, newest)
+            await self._copy_marked(keys, newest)
 
     async def _copy_marked(self, keys: list[str], newest: Side) -> None:
-        if not keys:
+        # Others may have marked them while this task waited.
+        marks = {key: mark for key in keys if (mark := self._marks.get(key)) is not None and mark.newest == newest}
+        if not marks:
             return
-        marks = {key: self._marks[key] for key in keys if key in self._marks}
         await self._copy(list(marks), newest)
         self._done([key for key, mark in marks.items() if self._marks.get(key) is mark])
 
     async def _copy(self, keys: list[str], newest: Side) -> None:
         try:
-            await copy_keys(self._stores[newest], self._stores[other(newest)], keys)
+            await self._copy_values(keys, newest)
         except _AWAY:
             raise
         except MediaGatewayError as error:
@@ -175,6 +190,21 @@ class Applier:
             if keys[0] not in self.stuck:
                 _log.warning("the record %r cannot be brought from %s to the other store: %s", keys[0], newest, error)
             self.stuck[keys[0]] = str(error)
+
+    async def _copy_values(self, keys: Sequence[str], newest: Side) -> None:
+        """Make the other store hold under *keys* what *newest* holds, deletions included."""
+        source, target = self._stores[newest], self._stores[other(newest)]
+        turns = self._turns
+        wanted, present = await source.get(keys), await target.get(keys)
+        written, removed = await anyio.to_thread.run_sync(_news, keys, wanted, present)
+        async with self._writing:
+            if self._turns != turns:
+                # Writers may have been at the target since: what was read would undo what they wrote.
+                raise _TruthChangedError
+            if written:
+                await target.upsert(written)
+            if removed:
+                await target.delete(removed)
 
     def _done(self, keys: list[str]) -> None:
         self._is_slow = False
@@ -191,17 +221,6 @@ class Applier:
     async def _tell(self) -> None:
         async with self._progress:
             self._progress.notify_all()
-
-
-async def copy_keys(source: VectorStore, target: VectorStore, keys: Sequence[str]) -> int:
-    """Make *target* hold under *keys* what *source* holds, deletions included, and return how many differed."""
-    wanted, present = await source.get(keys), await target.get(keys)
-    written, removed = await anyio.to_thread.run_sync(_news, keys, wanted, present)
-    if written:
-        await target.upsert(written)
-    if removed:
-        await target.delete(removed)
-    return len(written) + len(removed)
 
 
 def _news(

@@ -10,7 +10,7 @@ import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -67,6 +67,7 @@ class Ledger:
         self._lines: list[bytes] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._flush: asyncio.Task[None] | None = None
+        self._facts_turn = asyncio.Lock()
         with disk_faults(path):
             replace_file(path, self._compacted())
             self._file: BinaryIO = path.open("ab", buffering=0)
@@ -102,14 +103,27 @@ class Ledger:
             # Written with the next intent.
             self._lines.extend(_line(["d", chunk]) for chunk in _chunks(closed))
 
-    async def set_facts(self, facts: LiveFacts) -> None:
+    async def set_facts(self, facts: LiveFacts) -> LiveFacts:
         """Keep *facts*, synced."""
-        await self._append([_line(["f", asdict(facts)])])
-        self.facts = facts
+        return await self.change_facts(facts, lambda _: facts)
+
+    async def change_facts(self, initial: LiveFacts, change: Callable[[LiveFacts], LiveFacts]) -> LiveFacts:
+        """Keep, synced, what *change* makes of the facts, *initial* where there are none, and return it.
+
+        Changes are made one after the other, each of what the one before it left.
+        """
+        async with self._facts_turn:
+            facts = change(self.facts or initial)
+            await self._append([_line(["f", asdict(facts)])])
+            self.facts = facts
+            return facts
 
     def note_position(self, position: ChangePosition) -> None:
-        """Keep how far the change log was followed, with the next intent: to read it again does no harm."""
-        if self.facts is not None and self.facts.position != position:
+        """Keep how far the change log was followed, with the next intent: to read it again does no harm.
+
+        Nothing is noted while the facts change: the line would stand behind theirs, with what they were before.
+        """
+        if self.facts is not None and self.facts.position != position and not self._facts_turn.locked():
             self.facts = replace(self.facts, position=position)
             self._lines.append(_line(["f", asdict(self.facts)]))
 

@@ -28,6 +28,8 @@ _CLOSED: Final = 1.0
 """Seconds that writers wait at most while the truth moves to PostgreSQL, and again for the last copies."""
 _WORTH_BULK: Final = 1_000
 _MANY: Final = 100_000
+_FEW: Final = 10_000
+"""Entries of the change log that can be brought over while writers wait."""
 
 _T = TypeVar("_T")
 
@@ -87,6 +89,17 @@ class LiveMove:
         async with self._gate.closed(_CUT_OVER):
             pass
 
+    async def settle(self, patience: float) -> bool:
+        """Bring over what waits and what others changed last, before the stores are closed.
+
+        Returns whether the other store got everything within *patience* seconds; what it did not get stays noted.
+        """
+        if self.is_complete:
+            return await self._caught_up(patience, _FEW)
+        if self.applier.failure is None and not self.applier.is_held:
+            await self.applier.drained(patience)
+        return False
+
     async def follow(self) -> None:
         """Keep the other store equal for as long as the task lives."""
         await self._ledger.set_facts(self.facts)
@@ -120,17 +133,31 @@ class LiveMove:
             await self._confirm()
         if not self.is_complete:
             await self._complete()
-        position = self.facts.position
-        log = self._log()
-        if position is None or log is None:
-            return
+        while not await self._follow_page():
+            pass
+
+    async def _follow_page(self) -> bool:
+        """Bring over what the next page of the change log names; returns whether that was its end for now."""
+        facts, log = self.facts, self._log()
+        truth, position = facts.truth, facts.position
+        if position is None or log is None or not facts.is_complete or not facts.is_confirmed:
+            return True
         page = await log.changes(position)
         if page.is_everything:
-            await self._set(replace(self.facts, is_complete=False, position=page.position))
-        else:
-            self.applier.mark(page.keys, self.truth, is_weak=True)
+            await self._change(
+                lambda facts: (
+                    replace(facts, is_complete=False, position=page.position) if facts.truth == truth else facts
+                )
+            )
+            return True
+        if self.truth == truth:
+            self.applier.mark(page.keys, truth, is_weak=True)
             await self.applier.applied(page.keys, None)
-            self._ledger.note_position(page.position)
+        if self.truth != truth:
+            # The new one may have to decide about these changes: they are read again.
+            return True
+        self._ledger.note_position(page.position)
+        return page.is_end
 
     async def _complete(self) -> None:
         """Copy everything from the truth to the other store, while writers go on."""
@@ -143,8 +170,10 @@ class LiveMove:
             self.copied += page.count
             self.applier.mark(page.differing, truth, is_weak=True)
             await self.applier.applied(page.differing, None)
-        if self.truth == truth:
-            await self._set(replace(self.facts, is_complete=True, position=position))
+        facts = await self._change(
+            lambda facts: replace(facts, is_complete=True, position=position) if facts.truth == truth else facts
+        )
+        if facts.truth == truth:
             _log.info("both stores hold the same; %d records were looked at", self.copied)
 
     async def _bulk(self, source: VectorStore, target: VectorStore) -> None:
@@ -174,19 +203,22 @@ class LiveMove:
         else:
             self.applier.mark(page.keys, "postgres", is_weak=True)
             await self.applier.applied(page.keys, None)
-        await self._set(replace(self.facts, is_confirmed=True))
+        await self._change(lambda facts: replace(facts, is_confirmed=True))
         _log.info("what PostgreSQL held when memory took over is there too now")
 
     async def _to_postgres(self) -> bool:
-        """Cut over, unless the copy is not complete or something cannot be brought over."""
+        """Cut over, unless the copy is not complete or something cannot be brought over.
+
+        What others changed in PostgreSQL until then is undone first: it would become the truth otherwise.
+        """
         if not self.is_complete or not self.facts.is_confirmed or self.applier.stuck:
             return False
-        if not await self.applier.drained(_CUT_OVER):
+        if not await self._caught_up(_CUT_OVER, _FEW):
             return False
         async with self._gate.closed(_CLOSED) as is_empty:
-            if not is_empty or not await self.applier.drained(_CLOSED):
+            if not is_empty or not await self._caught_up(_CLOSED, _FEW) or not self.is_complete:
                 return False
-            await self._set(replace(self.facts, truth="postgres"))
+            await self._turn(lambda facts: replace(facts, truth="postgres"))
         return True
 
     async def _to_memory(self) -> bool:
@@ -195,33 +227,37 @@ class LiveMove:
         if not self.is_complete and not is_away:
             return False
         async with self._gate.closed(_LEAVING) as is_empty:
-            is_equal = is_empty and await self._caught_up() and self.is_complete
-            facts = replace(self.facts, truth="memory", is_confirmed=is_equal, is_complete=is_equal)
-            await self._set(facts)
+            is_equal = is_empty and self._is_followed() and await self._caught_up(_LEAVING, _MANY) and self.is_complete
+            await self._turn(lambda facts: replace(facts, truth="memory", is_confirmed=is_equal, is_complete=is_equal))
         if not is_equal:
             _log.warning("memory took over without PostgreSQL's last changes; they are brought over when it answers")
         return True
 
-    async def _caught_up(self) -> bool:
-        """Bring the end of the change log to memory; returns whether that was possible in time."""
+    def _is_followed(self) -> bool:
+        """Whether it is known what others change in PostgreSQL, as far as that can be."""
+        return self._log() is None or self.facts.position is not None
+
+    async def _caught_up(self, patience: float, limit: int) -> bool:
+        """Bring over what waits and the end of the change log, of *limit* entries at most.
+
+        Returns whether that was possible within *patience* seconds.
+        """
         try:
-            return await within(_LEAVING, self._catch_up())
+            return await within(patience, self._catch_up(patience, limit))
         except (MediaGatewayError, TimeoutError):
             return False
 
-    async def _catch_up(self) -> bool:
-        position, log = self.facts.position, self._log()
-        if log is not None:
-            if position is None:
+    async def _catch_up(self, patience: float, limit: int) -> bool:
+        truth, position, log = self.truth, self.facts.position, self._log()
+        if position is not None and log is not None:
+            page = await log.changes(position, limit=limit, beyond=True)
+            if page.is_everything or not page.is_end or self.truth != truth:
                 return False
-            page = await log.changes(position, limit=_MANY, beyond=True)
-            if page.is_everything or not page.is_end:
-                return False
-            self.applier.mark(page.keys, "postgres", is_weak=True)
+            self.applier.mark(page.keys, truth, is_weak=True)
             position = page.position
-        if not await self.applier.drained(_LEAVING) or self.applier.stuck:
+        if not await self.applier.drained(patience) or self.applier.stuck:
             return False
-        if position is not None:
+        if position is not None and self.truth == truth:
             self._ledger.note_position(position)
         return True
 
@@ -237,6 +273,10 @@ class LiveMove:
         store = self._stores["postgres"]
         return store if isinstance(store, Changes) else None
 
-    async def _set(self, facts: LiveFacts) -> None:
-        await self._ledger.set_facts(facts)
-        self.applier.truth = self.truth
+    async def _change(self, change: Callable[[LiveFacts], LiveFacts]) -> LiveFacts:
+        return await self._ledger.change_facts(self._facts, change)
+
+    async def _turn(self, change: Callable[[LiveFacts], LiveFacts]) -> None:
+        """Change the truth; to be called while the gate is closed."""
+        facts = await self._change(change)
+        await self.applier.turn(facts.truth)

@@ -57,9 +57,7 @@ class Watcher:
 
     async def aclose(self) -> None:
         """Bring over what can be in a moment, stop, and leave the files in order."""
-        applier = self._store.live.applier
-        if applier.failure is None and not applier.is_held:
-            await applier.drained(_LAST_COPIES)
+        await self._store.live.settle(_LAST_COPIES)
         await stop(self._tasks)
         await self._keep_summary()
         await self._keeper.table.aclose()
