@@ -32,6 +32,7 @@ class Reader:
 
     folder: Path
     application: subprocess.Popen[str] | None = None
+    stops: int = 0
 
     @property
     def written(self) -> list[str]:
@@ -52,8 +53,9 @@ class Reader:
     def stop(self) -> None:
         assert self.application is not None
         self.application.send_signal(signal.SIGINT)
-        assert self.application.wait(timeout=20) == 0, self.said
+        assert self.application.wait(timeout=60) == 0, self.said
         self.application = None
+        self.stops += 1
 
     @property
     def said(self) -> str:
@@ -158,4 +160,5 @@ def test_the_page_is_true_and_nothing_is_lost(reader: Reader) -> None:
     written = set(reader.written)
     assert len(written) == len(reader.written) > 10
     assert written <= keys
-    assert len(keys) == SAMPLE_ROWS + len(written)
+    # A record may be written and the signal come before that is told.
+    assert 0 <= len(keys) - SAMPLE_ROWS - len(written) <= reader.stops
