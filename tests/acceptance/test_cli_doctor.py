@@ -9,6 +9,8 @@ import pytest
 from media_gateway.database.server import EmbeddedServer
 from tests.acceptance.command import Command
 
+pytestmark = pytest.mark.full
+
 
 def test_an_empty_folder_has_nothing_wrong(command: Command) -> None:
     done = command.inside("doctor")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.command import SAMPLE_ROWS, Command, assert_refused
 
+pytestmark = pytest.mark.full
 NAMES = ("media_gateway_app", "media_gateway_monitor")
 
 
