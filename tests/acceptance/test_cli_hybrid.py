@@ -42,7 +42,7 @@ def test_memory_says_where_words_can_be_searched(memory: Command, option: str) -
         (("--words", "--hybrid", "matrix"), "expected one of them"),
         (("--words", "--vector-json", "[1, 2]"), "--words is given without a TEXT"),
         (("matrix", "--text-weight", "2"), "--text-weight is given without --hybrid"),
-        (("matrix", "--hybrid", "--text-weight", "-1"), "weights is"),
+        (("matrix", "--hybrid", "--text-weight", "-1"), "--text-weight is -1"),
         (("x" * 20_000, "--hybrid"), "at most 10,000 characters"),
     ],
 )
