@@ -124,9 +124,13 @@ class SelfTuning:
         with faults_translated(self._endpoint.server):
             connection = await connect_dedicated(self._endpoint.conninfo)
             try:
-                # Held by the session, so it ends with it, however that ends.
+                # Held by the session, so it ends with it, however that ends; which may be a moment after closing.
                 (is_ours,) = await _one(connection, "SELECT pg_try_advisory_lock(%s)", [_LOCK])
-                return await self._look(connection) if is_ours else None
+                if not is_ours:
+                    return None
+                entry = await self._look(connection)
+                await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+                return entry
             finally:
                 await connection.close()
 
