@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from media_gateway.errors import InvalidInputError, StoreUnavailableError
+from media_gateway.errors import InvalidInputError, InvalidRequestError, StoreUnavailableError
 from media_gateway.learning.events import EventPace, EventTable, EventWriter, new_id, time_of
 from media_gateway.learning.events.writer import MOST_WAITING
 from media_gateway.models import WatchEvent
@@ -140,6 +140,29 @@ async def test_noted_events_are_written_soon_and_wait_out_an_outage(
     assert writer.measures()["repeated"] == 5
     assert await rows_of(store, "SELECT count(*) FROM user_events") == [(40,)]
     assert writer.add(events) == 0
+
+
+async def test_what_the_table_refuses_is_dropped_alone_and_an_outage_meanwhile_drops_nothing(
+    store: PostgresStore,
+) -> None:
+    refused = InvalidRequestError("refused", field="value", given=None, expected="a usable value")
+    away = StoreUnavailableError("cannot reach here", server="here", reason="away")
+    # The batch, its first event, the second one, the third one; after that all is well.
+    outcomes: list[Exception | None] = [refused, None, refused, away]
+
+    def lend() -> AbstractAsyncContextManager[Any]:
+        outcome = outcomes.pop(0) if outcomes else None
+        if outcome is not None:
+            raise outcome
+        return store.serving_connection()
+
+    writer = EventWriter(table_of(store, lend), pace=QUICK)
+    writer.add(ratings(count=40))
+    await until(lambda: writer.measures()["waiting"] == 0)
+    await writer.aclose()
+    told = {"written": {"rating": 39}, "repeated": 0, "dropped": 1, "waiting": 0, "failures": 2}
+    assert writer.measures() == told
+    assert await rows_of(store, "SELECT count(*) FROM user_events") == [(39,)]
 
 
 async def test_a_full_queue_drops_and_counts(store: PostgresStore) -> None:

@@ -143,6 +143,9 @@ async def test_erasing_a_user_leaves_what_would_have_been_learned_without_them(
         vectors = "SELECT key, learned FROM interest_vectors JOIN interest_items ON number = item WHERE learned IS NULL"
         unlearned = {key for key, _ in await rows_of(store, vectors)}
         assert unlearned == {key for (key,) in await rows_of(store, "SELECT key FROM interest_items WHERE likes = 0")}
+        # The factors were made of the likes that are gone too: with the next event they are made anew.
+        await desk.events.write([WatchEvent(user="user-1", key="movie-1", time=LATER, completion=1.0)])
+        assert [(await desk.learner.run()).refreshes for _ in range(2)] == [1, 0]
     other = await postgres.open_store(SPACE)
     await other.upsert(records(ITEMS))
     async with desk_of(other) as desk:

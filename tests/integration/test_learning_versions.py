@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,10 @@ async def test_a_version_that_is_clicked_less_is_rolled_back(store: PostgresStor
         live = await desk.learning.live()
         assert live.by_source[1, "behaviour"] == (1200, 240)
         assert live.by_source[2, "behaviour"] == (1200, 79)
+        foreign = [replace(event, source=f"mine-{event.rank}", version=1000 + event.rank) for event in lists(7, 1, 0)]
+        await desk.events.write(foreign)
+        # No caller can make labels of metrics.
+        assert (await desk.learning.live()).by_source == {**live.by_source, (0, "other"): (20, 0)}
         assert live.by_rank[1] == (120, 120)
         assert live.by_rank[20 // 2] == (120, 1)
         assert live.quality[2] == pytest.approx(1.0)

@@ -149,8 +149,12 @@ class SearchLogTable:
         """Delete every search of *user* and return how many there were; InvalidKeyError for no possible user."""
         with faults_translated(self._server):
             async with self._lend() as connection:
-                cursor = await connection.execute(_DELETE_USER, [checked_key(user, name="user")])
-                return cursor.rowcount
+                return await forget_searches(connection, checked_key(user, name="user"))
+
+
+async def forget_searches(connection: AsyncConnection[Any], user: str) -> int:
+    """Delete every search of *user* within the caller's transaction, and return how many there were."""
+    return (await connection.execute(_DELETE_USER, [user])).rowcount
 
 
 async def _delete_in_batches(connection: AsyncConnection[Any], statement: LiteralString, bound: int) -> int:

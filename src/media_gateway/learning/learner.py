@@ -142,7 +142,9 @@ class Learner:
     async def _refresh_when_due(self) -> None:
         state = await self._interests.state()
         more = state.likes - state.refreshed_likes
-        if more >= max(_FIRST_REFRESH, _REFRESH_SHARE * state.refreshed_likes):
+        # Where a user was erased the vectors of the last time, made of that user's likes too, must not stay.
+        has_erased = state.refreshed_at is not None and state.refreshed_likes == 0 < state.likes
+        if has_erased or more >= max(_FIRST_REFRESH, _REFRESH_SHARE * state.refreshed_likes):
             await self._interests.refresh()
             self._refreshes += 1
 

@@ -6,12 +6,16 @@ from typing import Any, Final
 
 from media_gateway.database.faults import faults_translated
 from media_gateway.learning.events.table import Lend
+from media_gateway.learning.interests.fusion import SOURCES
 
 # Clicked is what the user clicked or watched within a day of its being shown. The quality of a list is its NDCG, where it
-# was clicked at all; its novelty is how few users like what it shows, in bits.
+# was clicked at all; its novelty is how few users like what it shows, in bits. Sources and versions that are not the
+# recommender's own come from callers, who may send any: they count together.
 _FIGURES: Final = """
 WITH shown AS MATERIALIZED (
-    SELECT e.key, e.rank, e.source, e.model_version, e.list_id, EXISTS (
+    SELECT e.key, e.rank, e.list_id,
+        CASE WHEN e.source = ANY(%(sources)s) THEN e.source WHEN e.source IS NOT NULL THEN 'other' END AS source,
+        (SELECT number FROM interest_versions AS v WHERE v.number = e.model_version) AS model_version, EXISTS (
         SELECT FROM user_events AS c
         WHERE c.user_id = e.user_id AND c.key = e.key AND c.kind IN ('click', 'watch') AND c.id > e.id
             AND c.id < user_event_first_id(user_event_time(e.id) + interval '1 day')
@@ -46,6 +50,7 @@ SELECT
 """
 _MOST: Final = 20_000
 """Exposures that are looked at, the latest: two thousand lists."""
+_OWN_SOURCES: Final = [*SOURCES, "rated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,7 @@ class LiveFigures:
     """Figures of the latest lists that were shown.
 
     *by_source* and *by_rank* have items shown and clicked, by version and source and by rank; *quality* the mean NDCG of lists that were
-    clicked, by version. *coverage* is the share of all records that were shown at all, *novelty* in bits, None when nothing was.
+    clicked, by version. Sources of callers are "other", and versions that there are not 0. *coverage* is the share of all records that were shown at all, *novelty* in bits, None when nothing was.
     *waiting* events are to be learned from; *age* are the seconds since something was learned; *version* is the one in use.
     """
 
@@ -93,7 +98,7 @@ async def live_figures(lend: Lend, *, server: str) -> LiveFigures:
     """Return the figures as they are now, on a connection that *lend* gives; messages call it *server*."""
     with faults_translated(server):
         async with lend() as connection:
-            cursor = await connection.execute(_FIGURES, {"most": _MOST})
+            cursor = await connection.execute(_FIGURES, {"most": _MOST, "sources": _OWN_SOURCES})
             row: tuple[Any, ...] | None = await cursor.fetchone()
     if row is None:
         return LiveFigures()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
 import numpy as np
-from psycopg import AsyncConnection
 
 from media_gateway.database.engine import Engine
 from media_gateway.database.faults import faults_translated
+from media_gateway.database.search_log import forget_searches
 from media_gateway.database.statements import filled
 from media_gateway.learning.events.table import EventTable, Lend
 from media_gateway.learning.interests.arrays import Ids, ids
@@ -77,14 +77,13 @@ ON CONFLICT (id) DO NOTHING
 _ERASE: Final = (
     "DELETE FROM interest_seen WHERE user_number IN (SELECT number FROM interest_users WHERE user_id = %s)",
     "DELETE FROM interest_users WHERE user_id = %s",
-    "DELETE FROM user_preference_vectors WHERE user_id = %s",
 )
+_ERASE_PREFERENCES: Final = "DELETE FROM user_preference_vectors WHERE user_id = %s"
 _ERASE_EVENTS: Final = """
 WITH erased AS (DELETE FROM user_events WHERE user_id = %s RETURNING id)
 SELECT (SELECT count(*) FROM erased), array_agg(id) FROM erased
 """
 _ERASE_WAITING: Final = "DELETE FROM user_events_waiting WHERE id = ANY(%s)"
-_ERASE_SEARCHES: Final = "DELETE FROM vector_search_logs WHERE user_id = %s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +158,11 @@ class UserData:
             likes = await self._take_likes_out(change, name)
             row = await (await connection.execute(_ERASE_EVENTS, [name])).fetchone() or (0, None)
             await connection.execute(_ERASE_WAITING, [row[1] or []])
-            searches = (await connection.execute(_ERASE_SEARCHES, [name])).rowcount
-            return Erased(
-                events=row[0], searches=searches, likes=len(likes), had_preferences=await _erased_rows(connection, name)
-            )
+            searches = await forget_searches(connection, name)
+            for statement in _ERASE:
+                await connection.execute(statement, [name])
+            profiles = (await connection.execute(_ERASE_PREFERENCES, [name])).rowcount
+            return Erased(events=row[0], searches=searches, likes=len(likes), had_preferences=profiles > 0)
 
     async def begin_again(self) -> int:
         """Forget all that was learned of everybody, have the whole log wait to be learned again, and return its length."""
@@ -189,7 +189,7 @@ class UserData:
         await self._recount(change, np.sort(liked))
         change.state.likes -= len(liked)
         # So that the next refresh is due.
-        change.state.refreshed_likes = min(change.state.refreshed_likes, 0)
+        change.state.refreshed_likes = 0
         return liked
 
     async def _recount(self, change: Change, items: Ids) -> None:
@@ -222,11 +222,3 @@ class UserData:
                 shown=before.of(kept),
             )
         await self._interests.near.follow(connection, len(change.items))
-
-
-async def _erased_rows(connection: AsyncConnection[Any], user: str) -> bool:
-    """Erase the user's own rows, and return whether there was a preference profile."""
-    count = 0
-    for statement in _ERASE:
-        count = (await connection.execute(statement, [user])).rowcount
-    return count > 0

@@ -1,15 +1,20 @@
 """An evaluation as files: JSON of all figures, and Parquet of all rankings."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from media_gateway.errors import InvalidInputError
+import orjson
+
+from media_gateway.errors import FileFormatError, InvalidInputError
 from media_gateway.learning.evaluation.log import EventLog
 from media_gateway.learning.evaluation.metrics import Estimate
 from media_gateway.learning.evaluation.results import Evaluation
 from media_gateway.learning.interests.arrays import places
+
+_PARTS: Final = frozenset({"learner", "ms_an_event", "ndcg_at_10", "goals", "chosen", "incremental", "forgetting", "queries"})
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -20,7 +25,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "items": evaluation.items,
         "learner": evaluation.learner,
         "seconds": round(evaluation.seconds, 1),
-        "ms_an_event": round(evaluation.ms_an_event, 3),
+        "ms_an_event": None if evaluation.ms_an_event is None else round(evaluation.ms_an_event, 3),
         "ndcg_at_10": {
             protocol: {
                 "users": evaluation.users_of(protocol),
@@ -46,6 +51,30 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         },
         "queries": None if evaluation.queries is None else asdict(evaluation.queries),
     }
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write the figures *results* to the JSON file *path*; one that is not a number is written as null."""
+    path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Return the figures that `write_results` wrote to *path*; raises FileFormatError when they are not there."""
+    try:
+        results = orjson.loads(path.read_bytes())
+        missing = sorted(_PARTS - results.keys())
+    except (OSError, ValueError, AttributeError) as error:
+        raise _no_results(path, str(error)) from error
+    if missing:
+        raise _no_results(path, f"it has no {missing[0]}")
+    return results
+
+
+def _no_results(path: Path, reason: str) -> FileFormatError:
+    return FileFormatError(
+        f"{path} holds no results of media-gateway learn evaluate ({reason}); name a file that it wrote with --json",
+        path=str(path),
+    )
 
 
 def write_recommendations(evaluation: Evaluation, log: EventLog, path: Path) -> None:

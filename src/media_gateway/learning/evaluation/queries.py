@@ -20,6 +20,7 @@ Narrow: TypeAlias = Callable[[str], Flags | None]
 STATIC: Final = "text"
 STATIC_POPULARITY: Final = "text + popularity"
 PARSED: Final = "parsed filters + popularity"
+METHODS: Final = (STATIC, STATIC_POPULARITY, PARSED)
 _TEXT_WEIGHTS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _DECADES: Final = (1930, 1940, 1950, 1960, 1970, 1980, 1990)
 _SPOKEN: Final = ("thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties")
@@ -127,10 +128,10 @@ def _results(every: Sequence[Query], newcomers: Mapping[int, Ids], rank: Callabl
     found = {
         (group, method): _cases(every, places, newcomers, lambda place, method=method: rank(method, place))
         for group, places in groups.items()
-        for method in (STATIC, STATIC_POPULARITY, PARSED)
+        for method in METHODS
     }
     means = {
-        group: {method: mean_estimate(*found[group, method]) for method in (STATIC, STATIC_POPULARITY, PARSED)}
+        group: {method: mean_estimate(*found[group, method]) for method in METHODS}
         for group in groups
     }
     users = {group: found[group, STATIC][1] for group in groups}

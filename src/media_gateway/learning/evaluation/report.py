@@ -1,31 +1,58 @@
-"""An evaluation as a page of Markdown."""
+"""An evaluation as a page of Markdown with plots, made of the figures that `files.as_json` gives."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from media_gateway.learning.evaluation.metrics import Estimate
-from media_gateway.learning.evaluation.queries import PARSED, STATIC, STATIC_POPULARITY
-from media_gateway.learning.evaluation.results import Evaluation
+from media_gateway.learning.evaluation.plots import plots
+from media_gateway.learning.evaluation.queries import METHODS as QUERY_METHODS
+from media_gateway.learning.evaluation.ranking import OURS
 
-
-def tables(evaluation: Evaluation) -> str:
-    """Return all figures of *evaluation* as Markdown: goals, methods by protocol, chosen settings, queries, forgetting."""
-    parts = [
-        _goals(evaluation),
-        _methods(evaluation),
-        _continual(evaluation),
-        _queries(evaluation),
-        _chosen(evaluation),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+Results: TypeAlias = Mapping[str, Any]
 
 
-def written(estimate: Estimate, digits: int = 3) -> str:
+def write_report(path: Path, results: Results) -> None:
+    """Write the tables of *results* to the page *path*, and plots into the folder of its name beside it.
+
+    Raises UnsupportedError without the package matplotlib.
+    """
+    folder = path.with_suffix("")
+    drawn = {
+        section: f"![{title}]({folder.name}/{name})" for section, (name, title) in plots(folder, results).items()
+    }
+    path.write_text(f"# Evaluation\n\n{tables(results, drawn)}", encoding="utf-8")
+
+
+def tables(results: Results, plots: Mapping[str, str] | None = None) -> str:
+    """Return all figures of *results* as Markdown: goals, methods by protocol, chosen settings, queries, forgetting.
+
+    Beneath the heading of a section stands what *plots* has for it.
+    """
+    parts = {
+        "Goals": _goals(results),
+        "Methods": _methods(results),
+        "Event by event": _incremental(results),
+        "Forgetting": _forgetting(results),
+        "Queries": _queries(results),
+        "Settings of the others": _chosen(results),
+    }
+    drawn = plots or {}
+    return "\n\n".join(
+        "\n\n".join(part for part in (f"## {name}", drawn.get(name), text) if part)
+        for name, text in parts.items()
+        if text
+    ) + "\n"
+
+
+def written(estimate: Mapping[str, float | None]) -> str:
     """Return value and interval as they are written here: .366 (.331-.402)."""
-    return f"{_number(estimate.value, digits)} ({_number(estimate.low, digits)}-{_number(estimate.high, digits)})"
+    return f"{_number(estimate['value'])} ({_number(estimate['low'])}-{_number(estimate['high'])})"
 
 
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.3f}"
     return text.removeprefix("0") if 0 <= value < 1 else text
 
 
@@ -34,70 +61,73 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _goals(evaluation: Evaluation) -> str:
+def _goals(results: Results) -> str:
     rows = [
-        (goal.name, f"{goal.wanted:g}", written(goal.estimate), "yes" if goal.is_met else "**no**")
-        for goal in evaluation.goals
+        (goal["goal"], f"{goal['wanted']:g}", written(goal), "yes" if goal["met"] else "**no**")
+        for goal in results["goals"]
     ]
-    return "## Goals\n\n" + _table(("what", "goal", "found (95 % interval)", "met"), rows)
+    return _table(("what", "goal", "found (95 % interval)", "met"), rows) if rows else ""
 
 
-def _methods(evaluation: Evaluation) -> str:
-    header = ["method", *(f"{name} ({evaluation.users_of(name)} users)" for name in evaluation.protocols)]
+def _methods(results: Results) -> str:
+    protocols: Results = results["ndcg_at_10"]
+    methods: list[str] = list(dict.fromkeys(name for found in protocols.values() for name in found["methods"]))
+    header = ["method", *(f"{name} ({found['users']} users)" for name, found in protocols.items())]
     rows = [
         [
-            f"**{method}**" if method == evaluation.methods[-1] else method,
-            *(written(evaluation.estimate(protocol, method)) for protocol in evaluation.protocols),
+            f"**{method}**" if method == OURS else method,
+            *(written(found["methods"][method]) for found in protocols.values()),
         ]
-        for method in evaluation.methods
+        for method in methods
     ]
-    about = f"`ours` learned {evaluation.learner}, {evaluation.ms_an_event:.2f} ms an event, answers included."
-    return f"## Methods\n\nNDCG@10. {about}\n\n{_table(header, rows)}"
+    about = "NDCG@10."
+    if results["learner"] is not None:
+        about += f" `{OURS}` learned {results['learner']}, {results['ms_an_event']:.2f} ms an event, answers included."
+    return f"{about}\n\n{_table(header, rows)}"
 
 
-def _continual(evaluation: Evaluation) -> str:
+def _incremental(results: Results) -> str:
     rows = [
-        (one.protocol, _number(one.per_event, 3), _number(one.refreshed, 3), written(one.ratio))
-        for one in evaluation.incremental
+        (one["protocol"], _number(one["per_event"]), _number(one["refreshed"]), written(one["ratio"]))
+        for one in results["incremental"]
     ]
-    text = "## Event by event\n\nNDCG@10 of behaviour vectors alone.\n\n" + _table(
-        ("protocol", "per event", "full refresh", "ratio"), rows
-    )
-    found = evaluation.forgetting
+    if not rows:
+        return ""
+    return "NDCG@10 of behaviour vectors alone.\n\n" + _table(("protocol", "per event", "full refresh", "ratio"), rows)
+
+
+def _forgetting(results: Results) -> str:
+    found = results["forgetting"]
     if found is None:
-        return text
+        return ""
     tasks = [
-        ("A", _number(found.a_before, 3), _number(found.a_after, 3), written(found.a_kept)),
-        ("B", _number(found.b_alone, 3), _number(found.b_after, 3), written(found.b_learned)),
+        ("A", _number(found["a_before"]), _number(found["a_after"]), written(found["a_kept"])),
+        ("B", _number(found["b_alone"]), _number(found["b_after"]), written(found["b_learned"])),
     ]
-    return f"{text}\n\n## Forgetting\n\n" + _table(("task", "learned alone", "after A and then B", "ratio"), tasks)
+    return _table(("task", "learned alone", "after A and then B", "ratio"), tasks)
 
 
-def _queries(evaluation: Evaluation) -> str:
-    found = evaluation.queries
+def _queries(results: Results) -> str:
+    found = results["queries"]
     if found is None:
         return ""
     rows = [
-        (method, written(found.seen[method]), written(found.held_out[method]), written(found.other[method]))
-        for method in (STATIC, STATIC_POPULARITY, PARSED)
+        (method, *(written(found[group][method]) for group in ("seen", "held_out", "other")))
+        for method in QUERY_METHODS
     ]
-    return (
-        f"## Queries\n\nNDCG@10 of {found.count} queries of genre and era, and of wordings without such words.\n\n"
-        + _table(("method", "seen in tuning", "held out", "other wordings"), rows)
-    )
+    about = f"NDCG@10 of {found['count']} queries of genre and era, and of wordings without such words."
+    return f"{about}\n\n" + _table(("method", "seen in tuning", "held out", "other wordings"), rows)
 
 
-def _chosen(evaluation: Evaluation) -> str:
+def _chosen(results: Results) -> str:
     rows = [
-        (
-            method,
-            protocol,
-            ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in parameters.items()),
-        )
-        for method, by_protocol in evaluation.chosen.items()
-        for protocol, parameters in by_protocol.items()
-        if parameters
+        (method, protocol, ", ".join(f"{name.replace('_', ' ')} {_setting(value)}" for name, value in settings.items()))
+        for method, by_protocol in results["chosen"].items()
+        for protocol, settings in by_protocol.items()
     ]
-    return "## Settings of the others\n\nChosen on the first 70 % alone.\n\n" + _table(
-        ("method", "protocol", "settings"), rows
-    )
+    table = _table(("method", "protocol", "settings"), rows)
+    return f"Chosen on the first 70 % alone.\n\n{table}" if rows else ""
+
+
+def _setting(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -33,19 +33,22 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All that one run found. *chosen* are the settings of each baseline for each protocol; *learner* names what learned."""
+    """All that one run found. *chosen* are the settings of each baseline for each protocol; *learner* names what learned.
+
+    Where our method was not asked for, nothing learned event by event: *learner* and *ms_an_event* are None.
+    """
 
     events: int
     users: int
     items: int
-    learner: str
+    learner: str | None
     answers: Sequence[Answer]
     chosen: Mapping[str, Mapping[str, Parameters]]
     incremental: Sequence[Incremental]
     forgetting: Forgetting | None
     queries: QueryResults | None
     seconds: float
-    ms_an_event: float
+    ms_an_event: float | None
 
     @cached_property
     def protocols(self) -> list[str]:
@@ -55,13 +58,12 @@ class Evaluation:
 
     @cached_property
     def methods(self) -> list[str]:
-        """All methods, ours last."""
-        names = list(dict.fromkeys(one.method for one in self.answers if one.method != OURS))
-        return [*names, OURS]
+        """All methods that were asked for, ours last."""
+        return sorted(dict.fromkeys(one.method for one in self.answers), key=lambda name: name == OURS)
 
     def users_of(self, protocol: str) -> int:
         """Return how many users are asked for in *protocol*."""
-        return len({one.case.question.user for one in self._of(protocol, OURS)})
+        return len({one.case.question.user for one in self._of(protocol, self.methods[0])})
 
     def estimate(self, protocol: str, method: str) -> Estimate:
         """Return the mean NDCG@10 of *method* on *protocol*."""
@@ -92,12 +94,12 @@ class Evaluation:
         found = [
             Goal(name=f"{protocol}, NDCG@10", wanted=wanted, estimate=self.estimate(protocol, OURS))
             for protocol, wanted in levels.items()
-            if protocol in self.protocols
+            if self._of(protocol, OURS)
         ]
         found.extend(
             Goal(name=f"{protocol}, against {method}", wanted=wanted, estimate=self.ratio(protocol, method))
             for (protocol, method), wanted in ratios.items()
-            if protocol in self.protocols
+            if self._of(protocol, OURS) and self._of(protocol, method)
         )
         found.extend(
             Goal(name=f"{one.protocol}, per event against a full refresh", wanted=0.98, estimate=one.ratio)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -106,7 +105,6 @@ class Changes:
     async def _write(self, change: Change, kept: _Kept) -> None:
         state, parameters = change.state, change.parameters
         state.revision += 1
-        state.learned_at = datetime.now(UTC)
         kept.batches += 1
         if change.is_thorough or len(change.items) <= _FEW_ITEMS or kept.batches % _BATCHES == 1:
             measured = await measure_popularity(change.connection, state.clock, self._settings)

@@ -121,6 +121,7 @@ class PostgresInterests:
         state.passed_over += applied.passed_over
         state.likes += applied.likes
         state.clock = max(state.clock, applied.time)
+        state.learned_at = datetime.now(UTC)
         self._batches += 1
         if self._batches % _BATCHES_A_COPY == 0:
             await self.near.follow(change.connection, len(change.items))

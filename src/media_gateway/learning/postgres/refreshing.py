@@ -62,6 +62,8 @@ class Refresher:
         known = await numbers(connection)
         users, items = await _likes(connection)
         if not len(items):
+            await connection.execute(_NO_FACTORS, [integers([])])
+            parameters.ials = Moments.of(np.zeros((0, self._settings.ials_dimension)))
             return
         _, people = np.unique(users, return_inverse=True)
         factors = await anyio.to_thread.run_sync(self._factorise, people, np.searchsorted(known, items), len(known))

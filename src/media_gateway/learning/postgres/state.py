@@ -35,8 +35,8 @@ FROM (
 class LearnedState:
     """What the row says: *events* were learned from, of which *passed_over* were of unknown items; *likes* counted.
 
-    *revision* counts every change. *clock* is the time of the latest event in Unix seconds; *refreshed_likes* were there
-    when all vectors were made anew at *refreshed_at*.
+    *revision* counts every change. *clock* is the time of the latest event in Unix seconds, *learned_at* when events were
+    learned from last; *refreshed_likes* were there when all vectors were made anew at *refreshed_at*.
     """
 
     revision: int
