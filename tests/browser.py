@@ -48,7 +48,8 @@ class Tab:
 @contextmanager
 def browser() -> Iterator[Any]:
     """Lend Debian's Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api")
+    from playwright import sync_api  # noqa: PLC0415  what `make test-full` installs
+
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("there is no chromium; on Debian: apt-get install chromium")

@@ -77,6 +77,12 @@ def _announced(out: IO[str]) -> dict[str, Any]:
     return json.loads(out.readline() or "{}")
 
 
+def variables_of(conninfo: dict[str, Any]) -> dict[str, str]:
+    """Return the settings by which the command means the database of *conninfo*."""
+    names = {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_DB": "dbname", "POSTGRES_USER": "user"}
+    return {name: str(conninfo[part]) for name, part in names.items()}
+
+
 def make_key(folder: Path, scope: Scope) -> str:
     """Return a new key for a service in *folder*."""
     _, text = KeyFile(folder / "data" / "keys.json").create(f"{scope.name}-{os.urandom(3).hex()}", scope)

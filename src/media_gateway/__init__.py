@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         RatingBetween,
         ReleasedBetween,
     )
-    from media_gateway.gateway import Added, Gateway
+    from media_gateway.gateway import Gateway
     from media_gateway.models import (
+        Added,
         ContentVector,
         Hit,
         HybridWeights,
@@ -99,11 +100,9 @@ _HOMES: Final = {
             "RatingBetween",
             "ReleasedBetween",
         ),
-        "gateway": (
-            "Added",
-            "Gateway",
-        ),
+        "gateway": ("Gateway",),
         "models": (
+            "Added",
             "ContentVector",
             "Hit",
             "HybridWeights",

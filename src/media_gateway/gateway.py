@@ -3,26 +3,24 @@
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import anyio
 import anyio.to_thread
 
-from media_gateway.contracts import Embedder, Explains, Learning, ReportsUsage, SearchLog, Tunes, VectorStore
+from media_gateway.contracts import Companion, Embedder, Learning, ReportsUsage, SearchLog, Tunes, VectorStore
 from media_gateway.errors import NotFoundError, UnsupportedError
 from media_gateway.filters import Condition
 from media_gateway.json_values import canonical_object
 from media_gateway.models import (
+    Added,
     ContentVector,
     Explanation,
     HybridWeights,
-    LoggedSearch,
     MediaContent,
     Recommendations,
-    SearchKind,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -32,23 +30,8 @@ from media_gateway.models import (
     Vector,
     WatchEvent,
 )
+from media_gateway.searching import Searching
 from media_gateway.validation import check_not_blank, checked_items, checked_search_text, checked_vector
-
-
-@dataclass(frozen=True, kw_only=True)
-class Added:
-    """What `Gateway.add` did: *written* records are new or changed, *unchanged* ones were there already."""
-
-    written: int
-    unchanged: int
-
-
-class Companion(Protocol):
-    """Work in the background of a gateway, which ends before the gateway does."""
-
-    async def aclose(self) -> None:
-        """End it; closing twice does no harm."""
-        ...
 
 
 class Gateway:
@@ -70,6 +53,7 @@ class Gateway:
         self._store = store
         self._embedder = embedder
         self._search_log = search_log
+        self._searching = Searching(store, search_log)
         self._learning = learning
         self._companions = companions
 
@@ -92,10 +76,11 @@ class Gateway:
         Raises DuplicateKeyError when two contents have one key.
         """
         existing = await self._store.get([content.key for content in contents])
+        described = ((content, content.metadata()) for content in contents)
         fresh = [
-            (content, content.metadata())
-            for content, record in zip(contents, existing, strict=True)
-            if record is None or record.metadata != content.metadata()
+            (content, metadata)
+            for (content, metadata), record in zip(described, existing, strict=True)
+            if record is None or record.metadata != metadata
         ]
         vectors = await self._embedder.embed([content.text for content, _ in fresh], "document")
         await self._store.upsert(
@@ -150,7 +135,7 @@ class Gateway:
             min_score=min_score,
             exact=exact,
         )
-        return await self._find(request, "text", text=text, user=user)
+        return await self._searching.find(request, "text", text=text, user=user)
 
     async def search_vector(
         self,
@@ -168,7 +153,7 @@ class Gateway:
         """
         query = checked_vector(vector, self._store.space.dimension)
         request = SearchRequest(vector=query, k=k, where=where, min_score=min_score, exact=exact)
-        return await self._find(request, "vector", user=user)
+        return await self._searching.find(request, "vector", user=user)
 
     async def embed(self, text: str) -> Vector:
         """Return the unit vector that stands for *text* in a search, (d,) float32.
@@ -197,7 +182,7 @@ class Gateway:
         request = SearchRequest(
             vector=record.vector, k=k, where=where, min_score=min_score, exclude=(key,), exact=exact
         )
-        return await self._find(request, "similar", user=user)
+        return await self._searching.find(request, "similar", user=user)
 
     async def explain(
         self,
@@ -213,14 +198,8 @@ class Gateway:
         Raises InvalidRequestError for an empty *text* or a *k* outside 1..10,000, and UnsupportedError for a store that
         cannot tell.
         """
-        if not isinstance(self._store, Explains):
-            raise UnsupportedError(
-                "this store cannot tell how it searches; open the memory or the postgres store itself",
-                feature="explain",
-                store=type(self._store).__name__,
-            )
         vector = await self.embed(text)
-        return await self._store.explain(
+        return await self._searching.explain(
             SearchRequest(vector=vector, k=k, where=where, min_score=min_score, exact=exact)
         )
 
@@ -284,7 +263,8 @@ class Gateway:
         """Return the collection's count, dimension, model, sizes and index.
 
         Its details have what embedding did so far in this process under "embedding", where the embedder counts that,
-        and what became of the searches to be logged under "search_log", where some are.
+        what became of the searches to be logged under "search_log", where some are, and what became of events under
+        "events", where there is learning.
         """
         stats = await self._store.stats()
         details = dict(stats.details)
@@ -318,30 +298,3 @@ class Gateway:
                 store=type(self._store).__name__,
             )
         return self._learning
-
-    async def _find(
-        self, request: SearchRequest, kind: SearchKind, *, text: str | None = None, user: str | None = None
-    ) -> SearchResult:
-        if user is not None:
-            request = replace(request, user=user)
-        log = self._search_log
-        if log is None or request.vector is None or not log.wants():
-            return await self._store.search(request)
-        at = datetime.now(UTC)
-        began = time.perf_counter()
-        result = await self._store.search(request)
-        log.add(
-            LoggedSearch(
-                at=at,
-                kind=kind,
-                vector=request.vector,
-                k=request.k,
-                where=request.where,
-                keys=[hit.key for hit in result.hits],
-                exact=result.exact,
-                latency_ms=(time.perf_counter() - began) * 1000,
-                text=text,
-                user=user,
-            )
-        )
-        return result

@@ -23,7 +23,7 @@ from media_gateway.monitoring.sources import (
     pool_reading,
     search_log_reading,
 )
-from media_gateway.monitoring.surroundings import disk_reading
+from media_gateway.monitoring.surroundings import disk_reading, folder_here, is_local
 from media_gateway.rollout import RolloutStore
 from media_gateway.settings import Settings
 from media_gateway.stores.memory import MemoryStore
@@ -32,7 +32,6 @@ from media_gateway.transfer.backup import newest_backup
 from media_gateway.transfer.watching import newest_progress
 
 _LEARNING_SECONDS: Final = 60.0
-_LOCAL: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 async def _watching(settings: Settings, conninfo: Callable[[], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
@@ -211,11 +210,9 @@ def database_folder(settings: Settings, reading: PostgresReading | None) -> Path
         return None
     if settings.is_embedded:
         return settings.embedded_path
-    host = str(settings.conninfo().get("host", "localhost"))
-    if reading is None or reading.data_directory is None or not (host in _LOCAL or host.startswith("/")):
+    if reading is None or reading.data_directory is None or not is_local(settings.conninfo()):
         return None
-    folder = Path(reading.data_directory)
-    return folder if folder.exists() else None
+    return folder_here(reading.data_directory)
 
 
 def files_reading(settings: Settings) -> Reading:

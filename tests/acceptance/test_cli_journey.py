@@ -65,7 +65,8 @@ def test_stats(loaded: Command) -> None:
     backend = loaded.variables.get("RUVECTOR_BACKEND", "memory")
     assert (done["count"], done["dimension"], done["backend"]) == (SAMPLE_ROWS, 384, backend)
     assert done["table_bytes"] > 0
-    assert done["index_bytes"] >= 0
+    # So few records in memory are compared with all, without a graph.
+    assert (done["index_bytes"] > 0) == (backend == "postgres")
     assert "index" in done
     assert f"{SAMPLE_ROWS}" in loaded.inside("stats").out
 

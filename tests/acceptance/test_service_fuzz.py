@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import TestServer
-from tests.services import Running, running
+from tests.services import Running, running, variables_of
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
 
@@ -20,9 +20,7 @@ LEFT_OUT = "positive_data_acceptance"
 
 @pytest.fixture
 def service(postgres: TestServer, tmp_path: Path) -> Iterator[Running]:
-    conninfo = postgres.new_database()
-    names = {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_DB": "dbname", "POSTGRES_USER": "user"}
-    variables = {name: str(conninfo[part]) for name, part in names.items()}
+    variables = variables_of(postgres.new_database())
     with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
         films = [{"id": number, "media_type": "movie", "title": f"Film {number}"} for number in range(1, 21)]
         assert service.client.post("/v1/contents", json={"contents": films}).json()["written"] == 20

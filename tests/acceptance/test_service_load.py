@@ -4,59 +4,29 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.load import Outcome, asked_at, asked_by, refusals_of, request, searches
-from tests.loaded import loaded_service, seconds_to_recover, tell
+from tests import loaded
+from tests.load import Outcome, asked_by, refusals_of, request, searches
+from tests.loaded import CLIENTS, loaded_service, seconds_to_recover, tell
 from tests.postgres import TestServer
 from tests.services import Running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.full]
-CLIENTS = 64
-
-
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    """A server that may be killed."""
-    server = TestServer(tmp_path_factory.mktemp("pg"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module", params=["memory", "postgres"])
-def service(
-    request: pytest.FixtureRequest, own_server: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp(f"load-{request.param}")
-    with loaded_service(request.param, folder, own_server) as service:
-        yield service
+own_server, service = loaded.own_server, loaded.service
 
 
 async def test_64_clients_are_all_answered(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
     await asked_by(service.address, searches(service.address), clients=8, seconds=1)
-    seen = await asked_by(service.address, searches(service.address), clients=CLIENTS, seconds=6)
-    tell(capsys, backend=service.announced["backend"], clients=CLIENTS, **seen.as_json())
-    assert set(seen.statuses) == {200}
-    assert not seen.failures
-    assert seen.percentile(0.99) < 5_000
+    await loaded.assert_all_are_answered(service, capsys, seconds=6)
 
 
 async def test_twice_what_it_can_do_is_shed_and_nobody_waits_long(
     service: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    able = await asked_by(service.address, searches(service.address), clients=CLIENTS, seconds=3)
-    seen = await asked_at(service.address, searches(service.address), rate=2 * able.throughput, seconds=6)
-    tell(capsys, backend=service.announced["backend"], able=able.throughput, **seen.as_json())
-    assert set(seen.statuses) == {200, 503}, seen.as_json()
-    assert not seen.failures
-    assert {problem["code"] for problem in refusals_of(seen)} == {"overloaded"}
-    assert seen.throughput > able.throughput / 4
-    assert seen.percentile(0.99) < 5_000
-    assert await seconds_to_recover(service, at_most=5) < 5
-    assert 'shed_total{reason="queue' in service.client.get("/metrics").text
+    await loaded.assert_overload_is_shed(service, capsys, measured=3, seconds=6)
 
 
 async def test_postgres_killed_under_load(

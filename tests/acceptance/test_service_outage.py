@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.postgres import TestServer
-from tests.services import Running, running
+from tests.services import Running, running, variables_of
 
 FILM = {"id": 1, "media_type": "movie", "title": "The Lighthouse Keeper"}
 SEARCH = {"text": "lighthouse", "k": 1}
@@ -43,9 +43,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def test_it_starts_without_its_server_and_outlives_its_death(server: TestServer, tmp_path: Path) -> None:
-    conninfo = server.new_database()
-    names = {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_DB": "dbname", "POSTGRES_USER": "user"}
-    variables = {name: str(conninfo[part]) for name, part in names.items()}
+    variables = variables_of(server.new_database())
     server.stop()
     with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
         assert service.announced["ready"] is False

@@ -11,7 +11,7 @@ import pytest
 from media_gateway.server.keys import Scope
 from tests.acceptance.command import Command
 from tests.postgres import TestServer
-from tests.services import Running, make_key, running
+from tests.services import Running, make_key, running, variables_of
 
 pytestmark = pytest.mark.full
 
@@ -31,9 +31,7 @@ def set_to(service: Running, **body: Any) -> dict[str, Any]:
 
 def test_shadow_canary_and_back_while_postgres_is_away(memory: Command, server: TestServer, tmp_path: Path) -> None:
     shutil.copytree(memory.folder / "data", tmp_path / "data")
-    conninfo = server.new_database()
-    names = {"POSTGRES_HOST": "host", "POSTGRES_PORT": "port", "POSTGRES_DB": "dbname", "POSTGRES_USER": "user"}
-    variables = {name: str(conninfo[part]) for name, part in names.items()}
+    variables = variables_of(server.new_database())
     command = Command(folder=tmp_path, variables={"RUVECTOR_BACKEND": "postgres", **variables})
     assert command("rollout", "set", "off").code == 0
     with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:

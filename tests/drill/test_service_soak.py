@@ -1,60 +1,32 @@
 """The service under load: a minute of 64 clients, twice what it can do, ten minutes of flat memory."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.load import asked_at, asked_by, refusals_of, request, searches
-from tests.loaded import loaded_service, seconds_to_recover, tell
-from tests.postgres import TestServer
+from tests import loaded
+from tests.load import asked_by, request, searches
+from tests.loaded import tell
 from tests.services import Running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.drill, pytest.mark.timeout(1800)]
-CLIENTS = 64
 SOAK_SECONDS = 600
 SETTLED_SECONDS = 120
 """After which caches and pools have the size that they keep."""
 MOST_GROWTH = 1.05
 
-
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    server = TestServer(tmp_path_factory.mktemp("pg"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module", params=["memory", "postgres"])
-def service(
-    request: pytest.FixtureRequest, own_server: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp(f"soak-{request.param}")
-    with loaded_service(request.param, folder, own_server) as service:
-        yield service
+own_server, service = loaded.own_server, loaded.service
 
 
 async def test_no_request_of_64_clients_fails_in_a_minute(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    seen = await asked_by(service.address, searches(service.address), clients=CLIENTS, seconds=60)
-    tell(capsys, backend=service.announced["backend"], clients=CLIENTS, **seen.as_json())
-    assert set(seen.statuses) == {200}
-    assert not seen.failures
-    assert seen.percentile(0.99) < 5_000
+    await loaded.assert_all_are_answered(service, capsys, seconds=60)
 
 
 async def test_it_sheds_twice_what_it_can_do_for_a_minute_and_recovers(
     service: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    able = await asked_by(service.address, searches(service.address), clients=CLIENTS, seconds=10)
-    seen = await asked_at(service.address, searches(service.address), rate=2 * able.throughput, seconds=60)
-    tell(capsys, backend=service.announced["backend"], able=able.throughput, **seen.as_json())
-    assert set(seen.statuses) == {200, 503}
-    assert not seen.failures
-    assert {problem["code"] for problem in refusals_of(seen)} == {"overloaded"}
-    assert seen.throughput > able.throughput / 4
-    assert seen.percentile(0.99) < 5_000
-    assert await seconds_to_recover(service, at_most=5) < 5
+    await loaded.assert_overload_is_shed(service, capsys, measured=10, seconds=60)
 
 
 async def test_its_memory_stays_flat_over_ten_minutes(service: Running, capsys: pytest.CaptureFixture[str]) -> None:

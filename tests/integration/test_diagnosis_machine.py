@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from media_gateway.upkeep import looking
 from tests.doctored import SPACE, Case, Making, found, looked, mended, settings_of
 from tests.postgres import TestServer
 from tests.samples import records
+from tests.tls import Authority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.full]
 STREAMING = "wal_level = replica\nmax_wal_senders = 4\n"
@@ -228,35 +230,11 @@ async def test_a_standby_that_lags_and_takes_no_writes(tmp_path: Path) -> None:
         first.stop()
 
 
-async def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
-    """A server that speaks TLS with a certificate of its own making, as far as the handshake."""
-    import ssl  # noqa: PLC0415
-
-    key, certificate = tmp_path / "server.key", tmp_path / "server.crt"
-    made = subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "1",
-            "-subj",
-            "/CN=elsewhere",
-            "-keyout",
-            str(key),
-            "-out",
-            str(certificate),
-        ],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("openssl is not there to make a certificate")
+async def test_certificates_of_another_host_and_of_an_authority_that_is_not_trusted(tmp_path: Path) -> None:
+    """A server that speaks TLS as far as the handshake."""
+    authority = Authority(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(*authority.issue("elsewhere"))
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # SSLRequest of the protocol: 8 bytes, answered by one letter.
@@ -266,21 +244,20 @@ async def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
         try:
             await writer.start_tls(context)
         except (ssl.SSLError, ConnectionError):
-            pass
+            pass  # The client turns away from it.
         finally:
             writer.close()
 
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
-    other = tmp_path / "other.crt"
-    other.write_text(certificate.read_text())
     async with listener:
         port = listener.sockets[0].getsockname()[1]
         address = {"host": "127.0.0.1", "port": port, "user": "films", "dbname": "films", "sslmode": "verify-full"}
-        named = settings_of(tmp_path, {**address, "sslrootcert": str(other)})
+        named = settings_of(tmp_path, {**address, "sslrootcert": str(authority.root)})
         finding = await found(named, "tls_certificate")
-        assert "127.0.0.1" in finding.seen
+        assert finding.seen.endswith('does not match host name "127.0.0.1"')
+        assert 'certificate for "elsewhere"' in finding.seen
         unknown = settings_of(tmp_path, {**address, "sslrootcert": "system"})
-        assert "certificate" in (await found(unknown, "tls_certificate")).seen
+        assert "certificate verify failed" in (await found(unknown, "tls_certificate")).seen
 
 
 async def test_a_table_that_is_locked_is_told_of_and_not_waited_for(postgres: TestServer, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_recorded_catalogues_of_servers_with_other_pgvectors(
         ("port 5432 failed: server does not support SSL, but SSL was required", "tls_missing"),
         ("port 5432 failed: SSL error: certificate verify failed: self-signed certificate", "tls_certificate"),
         ('server certificate for "db.example.org" does not match host name "10.0.0.7"', "tls_certificate"),
-        ('root certificate file "/root/.postgresql/root.crt" does not exist', "tls_certificate"),
+        ('root certificate file "/home/app/.postgresql/root.crt" does not exist', "tls_certificate"),
         ("port 5432 failed: FATAL:  sorry, too many clients already", "connections_exhausted"),
         ('FATAL:  too many connections for role "x"', "connections_exhausted"),
         ("FATAL:  the database system is not yet accepting connections", "server_starting"),

@@ -1,8 +1,10 @@
 """When the guard turns reads back."""
 
+from datetime import UTC, datetime
+
 from media_gateway.models import Hit, SearchResult
 from media_gateway.rollout.guard import Guard, GuardRules, percentile
-from media_gateway.rollout.shadow import overlap, score_difference
+from media_gateway.rollout.shadow import difference, overlap, score_difference
 
 
 class Clock:
@@ -104,3 +106,20 @@ def test_overlap_and_score_difference():
     assert overlap(result(("a", 1), ("b", 0.5)), result(("b", 0.4), ("c", 0.3))) == 0.5
     assert score_difference(result(("a", 1), ("b", 0.5)), result(("b", 0.25), ("c", 0.3))) == 0.25
     assert score_difference(result(("a", 1)), result(("b", 1))) == 0
+
+
+def test_what_differs_is_named_by_who_alone_gave_it():
+    now = datetime(2026, 5, 4, tzinfo=UTC)
+    old, new = result(("a", 0.9), ("b", 0.8), ("c", 0.7)), result(("a", 0.9), ("c", 0.7), ("d", 0.6))
+    found = difference(old, new, at=now)
+    assert found is not None
+    assert (found.hits, found.only_memory, found.only_postgres) == (3, ["b"], ["d"])
+    assert found.as_json()["at"] == "2026-05-04T00:00:00.000+00:00"
+    assert difference(old, old, at=now) is None
+    assert difference(result(("a", 0.5)), result(("a", 0.5 + 1e-6)), at=now) is None
+    shifted = difference(result(("a", 0.5)), result(("a", 0.6)), at=now)
+    assert shifted is not None
+    assert (shifted.overlap, shifted.only_memory, shifted.only_postgres) == (1.0, [], [])
+    many = difference(result(*((str(number), 0.5) for number in range(9))), result(), at=now)
+    assert many is not None
+    assert many.only_memory == ["0", "1", "2", "3", "4"]

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 from media_gateway.agentdb.context import Context
@@ -74,7 +74,7 @@ class WatchEpisodes(EventSource):
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def events(self) -> AsyncIterator[WatchEvent]:
+    async def events(self) -> AsyncGenerator[WatchEvent]:
         """Yield the watch episodes as events in the order of their times; other episodes are passed over.
 
         Completion and rating are None where an episode does not say them, or says something that is none.

@@ -126,7 +126,7 @@ def _check_options(dataset: Path | None, corpus: str | None, report: Path | None
             expected="a file",
         )
     if report is not None and not only_report:
-        from media_gateway.benchmarking.plots import plotting_library
+        from media_gateway.drawing import plotting_library
 
         # What takes an hour to measure must not fail at its end.
         plotting_library()

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from media_gateway.cli.output import note
+
 if TYPE_CHECKING:
     from media_gateway.settings import Settings
 
@@ -53,10 +55,14 @@ def start(settings: "Settings") -> Serving:
         keys.revoke(_KEY)
     expires = datetime.now(UTC) + timedelta(hours=_KEY_HOURS)
     _, text = keys.create(_KEY, Scope.write, expires=expires)
-    running = _running(folder) or _started(settings, folder)
+    running = _running(folder)
+    if running is not None and running.get("backend") != settings.backend:
+        # That of a demo on the other backend.
+        stop(settings)
+        running = None
+    running = running or _started(settings, folder)
     users = ""
-    if settings.backend == "postgres":
-        _tell_users(running["address"], text)
+    if settings.backend == "postgres" and _told_users(running["address"], text):
         users = f"&users={','.join(USERS)}"
     return Serving(address=running["address"], url=f"{running['address']}/#key={text}{users}", pid=running["pid"])
 
@@ -117,9 +123,10 @@ def _started(settings: "Settings", folder: Path) -> dict[str, Any]:
             f"the console did not start; {folder / _LOG} says why, and demo --no-serve does without it",
             folder=str(folder),
         )
+    started = {"pid": process.pid, "address": address, "backend": settings.backend}
     with replacing(folder / _FILE) as file:
-        file.write(json.dumps({"pid": process.pid, "address": address}).encode())
-    return {"pid": process.pid, "address": address}
+        file.write(json.dumps(started).encode())
+    return started
 
 
 def _announced(log: str) -> str | None:
@@ -138,15 +145,19 @@ def _answers(address: str) -> bool:
     return False
 
 
-def _tell_users(address: str, key: str) -> None:
-    """Send what the users watched; sent again, it counts once."""
+def _told_users(address: str, key: str) -> bool:
+    """Send what the users watched, and return whether it was taken; sent again, it counts once."""
     events = [
         {"user": user, "key": film, "completion": 1.0, "time": _FIRST_TIME + 86_400 * day + 3600 * place}
         for place, (user, films) in enumerate(USERS.items())
         for day, film in enumerate(films)
     ]
-    with contextlib.suppress(OSError):
+    try:
         _ask(f"{address}/v1/events", {"events": events}, key)
+    except OSError as error:
+        note(f"the console has nobody to recommend to, since it did not take what they watched: {error}")
+        return False
+    return True
 
 
 def _ask(url: str, body: object = None, key: str | None = None) -> Any:

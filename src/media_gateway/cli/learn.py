@@ -2,7 +2,7 @@
 
 import typer
 
-from media_gateway.cli import evaluating, learning
+from media_gateway.cli import evaluating, learned_users, learning
 from media_gateway.cli.options import examples
 
 app = typer.Typer(
@@ -15,5 +15,5 @@ app.command("import", epilog=learning.IMPORT_EXAMPLES)(learning.import_events)
 app.command(epilog=learning.RUN_EXAMPLES)(learning.run)
 app.command(epilog=learning.STATUS_EXAMPLES)(learning.status)
 app.command(epilog=learning.REBUILD_EXAMPLES)(learning.rebuild)
-app.command(epilog=learning.EXPORT_EXAMPLES)(learning.export)
-app.command(epilog=learning.ERASE_EXAMPLES)(learning.erase)
+app.command(epilog=learned_users.EXPORT_EXAMPLES)(learned_users.export)
+app.command(epilog=learned_users.ERASE_EXAMPLES)(learned_users.erase)

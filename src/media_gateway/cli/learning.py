@@ -1,4 +1,4 @@
-"""`learn import`, `run`, `status`, `rebuild`, `export`, `erase`: the log of events and what is learned from it."""
+"""`learn import`, `run`, `status`, `rebuild`: the log of events and what is learned from it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from media_gateway.cli.options import BackendOption, JsonOption, examples, place, read_settings
-from media_gateway.cli.output import note, print_facts, print_json
+from media_gateway.cli.options import BackendOption, JsonOption, YesOption, check_yes, examples, place, read_settings
+from media_gateway.cli.output import moment, note, print_facts, print_json
 from media_gateway.cli.run import run as run_to_end
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ RUN_EXAMPLES = examples(
 )
 STATUS_EXAMPLES = examples("media-gateway learn status --backend postgres --json")
 REBUILD_EXAMPLES = examples("media-gateway learn rebuild --backend postgres --yes")
-EXPORT_EXAMPLES = examples("media-gateway learn export ann --backend postgres > ann.json")
-ERASE_EXAMPLES = examples("media-gateway learn erase ann --backend postgres --yes")
-
-UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The user, as events name them.", show_default=False)]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it without being asked again.")]
 
 
 def import_events(
@@ -109,48 +104,12 @@ def rebuild(
     Needed after records were loaded whose events came before them. Recommendations are what is popular until it is done.
     """
     settings = read_settings(context, backend)
-    _confirm(f"forget what was learned, and learn it again; {place(settings)}", yes=yes)
+    check_yes(f"forget what was learned, and learn it again; {place(settings)}", yes=yes)
     learned = run_to_end(lambda: _rebuild(settings))
     if as_json:
         print_json({**asdict(learned), "place": place(settings)})
     else:
         typer.echo(f"learned again from {learned.events:,} events, {learned.likes:,} likes; {place(settings)}")
-
-
-def export(context: typer.Context, user: UserArgument, backend: BackendOption = None) -> None:
-    """Print all that is kept of USER as JSON: events, likes, preference profile, logged searches."""
-    settings = read_settings(context, backend)
-    print_json(run_to_end(lambda: _export(settings, user)))
-
-
-def erase(
-    context: typer.Context,
-    user: UserArgument,
-    yes: YesOption = False,
-    backend: BackendOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Erase all that is kept of USER, and take their part out of what was learned.
-
-    Stop sending their events before. Backups that were made before still have them.
-    """
-    settings = read_settings(context, backend)
-    _confirm(f"erase everything of the user {user}; {place(settings)}", yes=yes)
-    erased = run_to_end(lambda: _erase(settings, user))
-    if as_json:
-        print_json({"user": user, **erased, "place": place(settings)})
-        return
-    typer.echo(
-        f"erased {erased['events']:,} events, {erased['likes']:,} likes, {erased['searches']:,} logged searches and "
-        f"{'the' if erased['had_preferences'] else 'no'} preference profile of {user}; {place(settings)}"
-    )
-
-
-def _confirm(what: str, *, yes: bool) -> None:
-    from media_gateway.errors import InvalidInputError
-
-    if not yes:
-        raise InvalidInputError(f"this would {what}; say --yes to do it", field="yes", given=False, expected=True)
 
 
 async def _import(settings: "Settings", source: str, path: Path) -> tuple[int, int]:
@@ -165,9 +124,9 @@ async def _import(settings: "Settings", source: str, path: Path) -> tuple[int, i
     async with open_learning(settings) as desk, _events(source, path) as events:
         with LoadProgress() as progress:
             progress.phase("importing", None)
-            async with aclosing(events.events()) as stream:  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
-                async for event in stream:  # pyright: ignore[reportUnknownVariableType]
-                    waiting.append(event)  # pyright: ignore[reportUnknownArgumentType]
+            async with aclosing(events.events()) as stream:
+                async for event in stream:
+                    waiting.append(event)
                     if len(waiting) == _IMPORTED_AT_ONCE:
                         written += await desk.events.write(waiting)
                         read += len(waiting)
@@ -237,7 +196,7 @@ async def _status(settings: "Settings") -> dict[str, Any]:
             "events": state.events,
             "likes": state.likes,
             "passed_over": state.passed_over,
-            "latest_event": _written(state.clock) if state.events else None,
+            "latest_event": moment(state.clock) if state.events else None,
             "at": None if state.learned_at is None else state.learned_at.isoformat(),
             "refreshed_at": None if state.refreshed_at is None else state.refreshed_at.isoformat(),
             "likes_since_refresh": state.likes - state.refreshed_likes,
@@ -253,61 +212,6 @@ async def _rebuild(settings: "Settings") -> "Learned":
         return await desk.learner.run()
 
 
-async def _export(settings: "Settings", user: str) -> dict[str, Any]:
-    from media_gateway.wiring import open_learning
-
-    async with open_learning(settings) as desk:
-        known = await desk.users.known(user)
-        events = [_event(event) async for page in desk.users.events(user) for event in page]
-    profile = known.preferences
-    return {
-        "user": user,
-        "events": events,
-        "liked": known.liked,
-        "preferences": None
-        if profile is None
-        else {
-            "model": profile.model,
-            "vector": profile.vector.tolist(),
-            "confidence": profile.confidence,
-            "genre_affinities": dict(profile.genre_affinities),
-            "interactions": profile.interactions,
-            "updated_at": profile.updated_at.isoformat(),
-        },
-        "searches": known.searches,
-    }
-
-
-async def _erase(settings: "Settings", user: str) -> dict[str, Any]:
-    from media_gateway.wiring import open_learning
-
-    async with open_learning(settings) as desk:
-        return asdict(await desk.users.erase(user))
-
-
-def _event(event: Any) -> dict[str, Any]:
-    facts = {
-        "id": str(event.id),
-        "time": _written(event.time),
-        "action": event.action,
-        "key": event.key,
-        "completion": event.completion,
-        "rating": event.rating,
-        "rank": event.rank,
-        "source": event.source,
-        "version": event.version,
-        "list_id": None if event.list_id is None else str(event.list_id),
-        "context": event.context,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _written(time: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _named(samples: float | dict[tuple[str, ...], float]) -> float | dict[str, float]:
     """Return *samples* with names that JSON can have."""
     if not isinstance(samples, dict):
@@ -317,7 +221,7 @@ def _named(samples: float | dict[tuple[str, ...], float]) -> float | dict[str, f
 
 def _flat(facts: dict[str, Any]) -> dict[str, object]:
     counts, learned = facts["events"], facts["learned"]
-    span = "-" if counts["first"] is None else f"{_written(counts['first'])} to {_written(counts['last'])}"
+    span = "-" if counts["first"] is None else f"{moment(counts['first'])} to {moment(counts['last'])}"
     return {
         "events": counts["events"],
         "by kind": ", ".join(f"{count:,} {kind}" for kind, count in counts["kinds"].items()) or "-",

@@ -13,8 +13,7 @@ from media_gateway.cli.progress import LoadProgress
 from media_gateway.cli.sources import Row, Source, opened_source
 from media_gateway.contracts import BulkLoads, Tunes, VectorStore
 from media_gateway.errors import InvalidInputError, StoreError, UnsupportedError
-from media_gateway.gateway import Added
-from media_gateway.models import ContentVector, MediaContent, VectorSpace
+from media_gateway.models import Added, ContentVector, MediaContent, VectorSpace
 from media_gateway.settings import Settings
 from media_gateway.wiring import open_gateway, open_store
 

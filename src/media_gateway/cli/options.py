@@ -45,6 +45,7 @@ def media_type(text: str) -> TypeChoice:
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without being asked again.")]
 BackendOption = Annotated[
     BackendChoice | None,
     typer.Option(
@@ -80,3 +81,11 @@ def place(settings: "Settings") -> str:
 def examples(*commands: str) -> str:
     """Return the end of a command's help: *commands* to copy."""
     return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))
+
+
+def check_yes(what: str, *, yes: bool) -> None:
+    """Raise InvalidInputError, which says *what* would be done, where `--yes` was not given."""
+    from media_gateway.errors import InvalidInputError
+
+    if not yes:
+        raise InvalidInputError(f"this would {what}; say --yes to do it", field="yes", given=False, expected=True)

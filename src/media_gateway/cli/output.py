@@ -121,3 +121,10 @@ def _written(value: object) -> str:
 def _text(metadata: Mapping[str, Any], name: str) -> str | None:
     value = metadata.get(name)
     return value if isinstance(value, str) else None
+
+
+def moment(seconds: float) -> str:
+    """Return Unix *seconds* as an ISO time in UTC, to the millisecond."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -161,15 +161,7 @@ def _backup(settings: Settings) -> dict[str, Any] | None:
 
 def _transfer() -> dict[str, Any] | None:
     progress = newest_progress()
-    if progress is None:
-        return None
-    return {
-        "journal": str(progress.path),
-        "done": progress.done,
-        "expected": progress.expected,
-        "finished": progress.is_finished,
-        "idle_seconds": round(progress.idle),
-    }
+    return None if progress is None else progress.as_json()
 
 
 def _disks(reading: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """`watch`: note that a user watched, rated, clicked or dismissed a record."""
 
 import time as clock
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from media_gateway.cli.output import note, print_json
 from media_gateway.cli.run import run
 
 if TYPE_CHECKING:
-    from media_gateway.models import WatchEvent
+    from media_gateway.models import WatchAction, WatchEvent
     from media_gateway.settings import Settings
 
 WATCH_EXAMPLES = examples(
@@ -20,12 +19,6 @@ WATCH_EXAMPLES = examples(
     "media-gateway watch ann movie-27205 --rating 9 --backend postgres --json",
     "media-gateway watch ann movie-11 --dismiss --backend postgres",
 )
-
-
-class _Action(StrEnum):
-    watch = "watch"
-    rating = "rating"
-    dismiss = "dismiss"
 
 
 def watch(
@@ -52,7 +45,7 @@ def watch(
         user=user,
         key=key,
         time=clock.time(),
-        action=_action(completion, rating, dismiss=dismiss).value,
+        action=_action(completion, rating, dismiss=dismiss),
         completion=1.0 if completion is None and rating is None and not dismiss else completion,
         rating=rating,
     )
@@ -68,10 +61,10 @@ def watch(
         )
 
 
-def _action(completion: float | None, rating: float | None, *, dismiss: bool) -> _Action:
+def _action(completion: float | None, rating: float | None, *, dismiss: bool) -> "WatchAction":
     if dismiss:
-        return _Action.dismiss
-    return _Action.rating if rating is not None and completion is None else _Action.watch
+        return "dismiss"
+    return "rating" if rating is not None and completion is None else "watch"
 
 
 async def _watch(settings: "Settings", event: "WatchEvent", *, learn: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ All are frozen and keyword-only. Vectors are one-dimensional numpy arrays of flo
 change it afterwards.
 """
 
+from media_gateway.models.added import Added
 from media_gateway.models.audits import TuningAction, TuningEntry, TuningTrigger
 from media_gateway.models.backups import BackupFacts, BackupKind, Restored
 from media_gateway.models.changes import ChangedKeys, ChangePosition
@@ -43,6 +44,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_TEXT_CHARACTERS",
     "MAX_WEIGHT",
+    "Added",
     "BackupFacts",
     "BackupKind",
     "ChangePosition",

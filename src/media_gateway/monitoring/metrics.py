@@ -1,5 +1,6 @@
 """The metrics of one process, in a registry of their own."""
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -11,6 +12,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from media_gateway.monitoring.families import COUNTED, PREFIX, READ, Family, Reading, Samples
+
+_log = logging.getLogger(__name__)
 
 LATENCY_BUCKETS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -122,10 +125,11 @@ class _Sources(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found: dict[str, dict[tuple[str, ...], float]] = {}
-        for source in list(self.by_name.values()):
+        for called, source in list(self.by_name.items()):
             try:
                 reading = source()
-            except Exception:  # noqa: BLE001, S112  one that fails must not take the others along
+            except Exception:  # noqa: BLE001  one that fails must not take the others along
+                _log.info("the metrics called %s cannot be read", called, exc_info=True)
                 continue
             for name, samples in reading.items():
                 found.setdefault(name, {}).update(_by_labels(samples))

@@ -1,8 +1,10 @@
-"""What is read from the machine: volumes."""
+"""What is read from the machine: volumes, and whether a server is on it."""
 
+import ipaddress
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from media_gateway.monitoring.families import Reading
 
@@ -19,3 +21,26 @@ def disk_reading(volumes: Mapping[str, Path]) -> Reading:
 
 def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def is_local(conninfo: Mapping[str, Any]) -> bool:
+    """Whether *conninfo* means this machine: a Unix socket or a loopback address."""
+    host = str(conninfo.get("hostaddr") or conninfo.get("host") or "localhost")
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def folder_here(name: str) -> Path | None:
+    """Return the folder that a server on this machine calls *name*, None where this process sees none.
+
+    A server in a container has a folder of that name somewhere else.
+    """
+    folder = Path(name)
+    try:
+        return folder if folder.is_dir() else None
+    except OSError:
+        return None

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from media_gateway.contracts import VectorStore
@@ -23,6 +24,11 @@ _PATIENCE: Final = 10.0
 """Seconds that the other store gets."""
 _MOST_KEPT: Final = 10_000
 _LAST: Final = 200
+_DIFFERING: Final = 10
+"""Searches that differed, kept to be looked at."""
+_NAMED: Final = 5
+_SAME_SCORE: Final = 1e-3
+"""Below it a difference of scores comes from the order in which floats were added."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,46 @@ class Summary:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Differing:
+    """A search at the time *at* that the stores answered differently; of *hits* records the share *overlap* is the same.
+
+    *only_memory* and *only_postgres* are the first keys, five at most, that one store alone gave, best first. Both are
+    empty where the records are the same and their scores are not.
+    """
+
+    at: datetime
+    hits: int
+    overlap: float
+    score_difference: float
+    only_memory: list[str]
+    only_postgres: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {**asdict(self), "at": self.at.isoformat(timespec="milliseconds")}
+
+
+def difference(old: SearchResult, new: SearchResult, *, at: datetime) -> Differing | None:
+    """Return how *new*, which PostgreSQL gave, differs from *old* of memory; None where it does not."""
+    share, largest = overlap(old, new), score_difference(old, new)
+    if share == 1.0 and largest < _SAME_SCORE:
+        return None
+    return Differing(
+        at=at,
+        hits=max(len(old.hits), len(new.hits)),
+        overlap=share,
+        score_difference=largest,
+        only_memory=_missing(old, new),
+        only_postgres=_missing(new, old),
+    )
+
+
+def _missing(given: SearchResult, other: SearchResult) -> list[str]:
+    keys = {hit.key for hit in other.hits}
+    return [hit.key for hit in given.hits if hit.key not in keys][:_NAMED]
+
+
 def overlap(first: SearchResult, second: SearchResult) -> float:
     """Return the share of hits that both results have; two empty results agree wholly."""
     keys, others = {hit.key for hit in first.hits}, {hit.key for hit in second.hits}
@@ -84,11 +130,17 @@ class Shadow:
         self._dropped = 0
         self._failed = 0
         self._overlaps: deque[float] = deque(maxlen=_LAST)
+        self._differing: deque[Differing] = deque(maxlen=_DIFFERING)
 
     @property
     def overlap(self) -> float | None:
         """The mean overlap of the last 200 comparisons of this process, None before the first."""
         return sum(self._overlaps) / len(self._overlaps) if self._overlaps else None
+
+    @property
+    def differing(self) -> list[Differing]:
+        """The last ten searches of this process that the stores answered differently, the latest first."""
+        return list(reversed(self._differing))
 
     def compare(
         self, request: SearchRequest, given: SearchResult, milliseconds: float, *, by: Side, beside: VectorStore
@@ -122,6 +174,10 @@ class Shadow:
         if len(self._compared) < _MOST_KEPT:
             self._compared.append(compared)
         self._overlaps.append(compared.overlap)
+        olds, news = (given, answer) if by == "memory" else (answer, given)
+        found = difference(olds, news, at=datetime.now(UTC))
+        if found is not None:
+            self._differing.append(found)
         self._on_overlap(compared.overlap)
 
     def summary(self) -> Summary | None:

@@ -147,6 +147,7 @@ class Watcher:
                 "switched_at": self._switched_at,
                 "verified": self._verified,
                 "comparisons": None if summary is None else summary.as_json(),
+                "differing": [one.as_json() for one in store.shadow.differing],
             }
         )
 

@@ -4,6 +4,7 @@ Messages of unexpected errors are left out, since they may quote what a request 
 places in the code are there. What looks like a key is hidden wherever it stands, and so is every secret of the settings.
 """
 
+import json
 import logging
 import re
 import sys
@@ -63,7 +64,8 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        found = sorted({text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        forms = {form for text in secrets if len(text) >= _SHORTEST_SECRET for form in (text, _in_json(text))}
+        found = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(re.escape(text) for text in found)) if found else None
 
     def format(self, record: logging.LogRecord) -> str:
@@ -91,6 +93,11 @@ class JsonLines(logging.Formatter):
         if "://" in text:
             text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
         return self._secrets.sub(HIDDEN, text) if self._secrets else text
+
+
+def _in_json(text: str) -> str:
+    """Return *text* as it stands in a line, where quotation marks and backslashes are escaped."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _as_json(line: dict[str, Any]) -> str:

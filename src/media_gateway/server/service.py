@@ -12,11 +12,13 @@ from media_gateway.embeddings.choice import chosen_provider
 from media_gateway.errors import MediaGatewayError, SettingsError, StoreUnavailableError
 from media_gateway.gateway import Gateway
 from media_gateway.models import StoreStats
+from media_gateway.monitoring.diagnosis import Diagnosis
 from media_gateway.monitoring.metrics import Metrics
 from media_gateway.server.learning import keep_learning
 from media_gateway.server.readiness import Check, Readiness
 from media_gateway.server.watch import StoreWatch
 from media_gateway.settings import Settings
+from media_gateway.upkeep import diagnose
 from media_gateway.wiring import open_gateway
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Service:
         self._stats: StoreStats | None = None
         self._counted_at = 0.0
         self._counting = asyncio.Lock()
+        self._examining = asyncio.Lock()
 
     @property
     def gateway(self) -> Gateway:
@@ -86,6 +89,11 @@ class Service:
                 self._stats = await self.gateway.stats()
                 self._counted_at = time.monotonic()
             return self._stats
+
+    async def diagnosis(self) -> Diagnosis:
+        """Examine the backend; an examination asks the server much, so one at a time is enough."""
+        async with self._examining:
+            return await diagnose(self.settings)
 
     async def aclose(self) -> None:
         """Close the gateway; nothing that was acknowledged is lost."""
@@ -143,9 +151,15 @@ class Service:
         if self._failure is not None:
             _log.warning("the store is open")
         self._failure = None
-        self._watch = StoreWatch(gateway.store)
-        await self._watch.look()
-        self._gateway = gateway
+        watch = StoreWatch(gateway.store)
+        try:
+            await watch.look()
+        except BaseException:
+            # Nobody else knows of them yet, to close them.
+            await watch.aclose()
+            await gateway.aclose()
+            raise
+        self._watch, self._gateway = watch, gateway
         self._task(self._warm(gateway))
         if self.settings.backend == "postgres" and self.settings.learn:
             self._task(keep_learning(self.settings))

@@ -30,6 +30,16 @@ class Progress:
     is_finished: bool
     idle: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "journal": str(self.path),
+            "done": self.done,
+            "expected": self.expected,
+            "finished": self.is_finished,
+            "idle_seconds": round(self.idle, 3),
+        }
+
 
 def newest_progress(folder: Path = JOURNALS) -> Progress | None:
     """Return how far the transfer is whose journal in *folder* was written to last, None where there was none for a day.

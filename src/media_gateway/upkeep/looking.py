@@ -36,9 +36,8 @@ from media_gateway.stores.postgres.indexes import (
     local_resources,
     planned_build,
     read_indexes,
+    read_rebuild_advice,
     read_table,
-    rebuild_advice,
-    sampled_recall,
 )
 from media_gateway.stores.postgres.situation import SMALL
 from media_gateway.transfer.backup import newest_backup
@@ -120,15 +119,7 @@ async def _collection(connection: AsyncConnection[Any], settings: Settings) -> C
 async def _index(
     connection: AsyncConnection[Any], index: IndexState, table: TableState, settings: Settings
 ) -> IndexFacts:
-    then, now = await sampled_recall(connection, index)
-    advice = rebuild_advice(
-        rows=table.rows,
-        dead=table.dead,
-        updates_since_build=table.changes_since(index.note),
-        recall_then=then,
-        recall_now=now,
-        target=settings.recall_target,
-    )
+    advice = await read_rebuild_advice(connection, index, table, settings.recall_target)
     return IndexFacts(
         name=index.name,
         kind=None if index.definition is None else index.definition.kind,

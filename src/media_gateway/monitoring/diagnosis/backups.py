@@ -11,7 +11,9 @@ from media_gateway.monitoring.diagnosis.parts import BackupSeen, DiagnosisParts
 
 _LOST: Final = "should the data be lost, so is everything that was written since"
 MISSING: Final = Kind(
-    code="backup_missing", severity="warning", matters="should the data be lost, nothing brings it back"
+    code="backup_missing",
+    severity="warning",
+    matters="should the data be lost, nothing brings it back: make one now, and one every day by cron",
 )
 OLD: Final = Kind(code="backup_old", severity="warning", matters=_LOST)
 DAMAGED: Final = Kind(
@@ -39,7 +41,7 @@ def judged(
     newest: BackupSeen | None, folder: Path, limits: Limits, *, now: datetime, backend: str, has_records: bool
 ) -> list[Finding]:
     """Return what is wrong with the *newest* backup by the time *now*."""
-    command = f"media-gateway backup --backend {backend}, every day by cron"
+    command = f"media-gateway backup --backend {backend}"
     if newest is None:
         return [MISSING.found(f"there is no backup in {folder}", command)] if has_records else []
     if newest.found_bytes != newest.expected_bytes:

@@ -19,7 +19,7 @@ from media_gateway.database.faults import first_line
 from media_gateway.database.schema import connect_dedicated
 from media_gateway.monitoring.diagnosis.embedded import STARTING
 from media_gateway.monitoring.diagnosis.findings import Finding, Kind
-from media_gateway.monitoring.diagnosis.view import is_local
+from media_gateway.monitoring.surroundings import is_local
 from media_gateway.settings import Settings
 
 _NOTHING_WORKS: Final = "every search and write fails until it is mended"

@@ -7,7 +7,8 @@ from typing import Any, Final, LiteralString
 from media_gateway.monitoring.diagnosis.findings import Finding, Kind
 from media_gateway.monitoring.diagnosis.limits import Limits
 from media_gateway.monitoring.diagnosis.reaching import FULL
-from media_gateway.monitoring.diagnosis.view import ServerView, is_local
+from media_gateway.monitoring.diagnosis.view import ServerView
+from media_gateway.monitoring.surroundings import is_local
 
 NEARLY_FULL: Final = Kind(
     code="connections_nearly_exhausted",

@@ -1,6 +1,5 @@
 """What the checks of a server work with: a connection that only reads, and what is known of the settings."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from psycopg import AsyncConnection
 from media_gateway.database.engine import Engine
 from media_gateway.monitoring.diagnosis.limits import Limits
 from media_gateway.monitoring.diagnosis.parts import DiagnosisParts
+from media_gateway.monitoring.surroundings import folder_here, is_local
 from media_gateway.settings import Settings
 
 
@@ -60,28 +60,8 @@ class ServerView:
         """Return the server's data folder where it lies on this machine and the role may know it, else None."""
         if not is_local(self.conninfo):
             return None
-        folder: Path | None = None
+        name: str | None = None
         with suppress(psycopg.errors.InsufficientPrivilege):
             async with self.connection.transaction():
                 (name,) = await self.row("SELECT current_setting('data_directory')")
-                folder = Path(name)
-        # A server in a container has a folder of that name somewhere else.
-        return folder if folder is not None and _is_dir(folder) else None
-
-
-def is_local(conninfo: Mapping[str, Any]) -> bool:
-    """Whether *conninfo* means this machine: a Unix socket or a loopback address."""
-    host = str(conninfo.get("hostaddr") or conninfo.get("host") or "localhost")
-    if host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_dir(folder: Path) -> bool:
-    try:
-        return folder.is_dir()
-    except OSError:
-        return False
+        return None if name is None else folder_here(name)

@@ -6,8 +6,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Body, Query, Response
 
 from media_gateway.errors import InvalidRequestError, NotFoundError
-from media_gateway.gateway import Added, Gateway
-from media_gateway.models import ContentVector, MediaContent
+from media_gateway.gateway import Gateway
+from media_gateway.models import Added, ContentVector, MediaContent
 from media_gateway.server.answering import TheGateway, TheKey, TheService, as_json
 from media_gateway.server.auth import READ, WRITE
 from media_gateway.server.documentation import EMBEDDED, STORED, answers

@@ -1,8 +1,5 @@
 """What operators look at: running transfers, and what the doctor finds."""
 
-import asyncio
-from typing import Final
-
 import anyio.to_thread
 from fastapi import APIRouter, Response
 
@@ -11,12 +8,8 @@ from media_gateway.server.auth import ADMIN, READ
 from media_gateway.server.documentation import KEYED, answers
 from media_gateway.server.wire.operations import DIAGNOSIS_EXAMPLE, TRANSFERS_EXAMPLE, DiagnosisShown, Transfers
 from media_gateway.transfer.watching import newest_progress
-from media_gateway.upkeep import diagnose
 
 router = APIRouter(tags=["operations"])
-
-_EXAMINING: Final = asyncio.Lock()
-"""An examination asks the server much; one at a time is enough."""
 
 
 @router.get(
@@ -29,18 +22,7 @@ _EXAMINING: Final = asyncio.Lock()
 async def transfers() -> Response:
     """Return how far the resumable transfer is that was worked on last in the service's folder."""
     found = await anyio.to_thread.run_sync(newest_progress)
-    shown = [
-        {
-            "journal": str(progress.path),
-            "done": progress.done,
-            "expected": progress.expected,
-            "finished": progress.is_finished,
-            "idle_seconds": round(progress.idle, 3),
-        }
-        for progress in (found,)
-        if progress is not None
-    ]
-    return as_json({"transfers": shown})
+    return as_json({"transfers": [] if found is None else [found.as_json()]})
 
 
 @router.get(
@@ -52,5 +34,4 @@ async def transfers() -> Response:
 )
 async def doctor(service: TheService) -> Response:
     """Look at the backend as media-gateway doctor does, and return what is wrong and what mends it; nothing is changed."""
-    async with _EXAMINING:
-        return as_json((await diagnose(service.settings)).as_json())
+    return as_json((await service.diagnosis()).as_json())

@@ -27,7 +27,7 @@ from media_gateway.wiring import rollout_parts
 
 router = APIRouter(route_class=JsonRoute, tags=["rollout"])
 
-_FOR_OPERATORS = ("failure", "stuck")
+_FOR_OPERATORS = ("failure", "stuck", "differing")
 _ANSWERS = "answers"
 _NOT_FOLLOWED = "this service began without a rollout and follows none: start it anew"
 
@@ -106,7 +106,7 @@ def _changed(done: Change, settings: Settings) -> Response:
 
 
 def _for_readers(found: dict[str, Any]) -> dict[str, Any]:
-    """Return *found* without who set it, and without what names servers."""
+    """Return *found* without who set it, what names servers, and what others searched for."""
     service: dict[str, Any] | None = found["service"]
     if service is not None:
         service = {name: value for name, value in service.items() if name not in _FOR_OPERATORS}

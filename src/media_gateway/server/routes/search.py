@@ -105,10 +105,11 @@ async def _found(gateway: Gateway, body: SearchBody, k: int, where: Condition | 
     }
     if body.vector is not None:
         return await gateway.search_vector(body.vector, **wanted)
-    weights = None
-    if body.weights is not None:
-        weights = HybridWeights(text=body.weights.text, vector=body.weights.vector)
-    return await gateway.search(body.text or "", mode=body.mode, weights=weights, **wanted)
+    return await gateway.search(body.text or "", mode=body.mode, weights=_weights(body), **wanted)
+
+
+def _weights(body: SearchBody) -> HybridWeights | None:
+    return None if body.weights is None else HybridWeights(text=body.weights.text, vector=body.weights.vector)
 
 
 async def _explained(gateway: Gateway, body: SearchBody, k: int, where: Condition | None) -> Explanation:
@@ -124,9 +125,11 @@ async def _explained(gateway: Gateway, body: SearchBody, k: int, where: Conditio
         SearchRequest(
             vector=vector,
             text=body.text if body.mode == "hybrid" else None,
+            weights=_weights(body),
             k=k,
             where=where,
             min_score=body.min_score,
             exact=body.exact,
+            user=body.user,
         )
     )

@@ -13,7 +13,7 @@ export function chart(title, series, { unit = "", digits = 1, least = 1, most = 
   const values = series.map(() => h("dd", { class: "reading" }, "–"));
   const element = h(
     "section",
-    { class: "panel board", "aria-label": title },
+    { class: "panel board plotted", "aria-label": title },
     h("div", { class: "board-head" }, h("h2", {}, title)),
     h("dl", { class: "readings" }, ...series.map((name, place) => h("div", {}, h("dt", {}, series.length > 1 ? svg("svg", { viewBox: "0 0 10 4", "aria-hidden": "true" }, svg("rect", { class: `f${place + 1}`, width: 10, height: 4, rx: 2 })) : null, name), values[place]))),
     plot,

@@ -1,10 +1,11 @@
-// How the system does: charts from its metrics, sizes, transfers, and what the doctor finds.
+// How the system does: charts from its metrics, sizes, and what the doctor finds.
 import { ask } from "./api.js";
 import { chart } from "./charts.js";
-import { byId, h, spaced, svg } from "./dom.js";
+import { byId, h, spaced } from "./dom.js";
 import { key, onKey } from "./key.js";
 import { increase, quantiles, reading, samplesOf, value } from "./prometheus.js";
-import { startRollout, refreshRollout } from "./rollout.js";
+import { refreshRollout, startRollout } from "./rollout.js";
+import { refreshTransfers, startTransfers } from "./transfers.js";
 
 const EVERY = 2000;
 const LARGEST = 6;
@@ -14,7 +15,6 @@ const recall = chart("Sampled recall", ["recall@k"], { digits: 3, most: 1 });
 const pool = chart("Connections", ["used", "idle"], { digits: 0, least: 2 });
 const cache = chart("Embedding cache", ["hits"], { unit: "%", digits: 0, most: 100 });
 const sizes = h("tbody");
-const transfers = h("div", {}, h("p", { class: "soft" }, "None is running."));
 const findings = h("div", { class: "board" }, h("p", { class: "soft" }, "Not asked yet."));
 const run = h("button", { class: "button", type: "button", id: "doctor-run", onclick: diagnose }, "Examine now");
 const needsKey = h("p", { class: "soft small" }, "An admin key is needed.");
@@ -29,7 +29,7 @@ export function startOperations() {
       { class: "boards" },
       latency.element, throughput.element, recall.element, pool.element, cache.element,
       h("section", { class: "panel board tall", "aria-label": "Sizes" }, h("h2", {}, "Sizes"), h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "What"), h("th", { scope: "col", class: "number" }, "Size"))), sizes)),
-      h("section", { class: "panel board", "aria-label": "Transfers" }, h("h2", {}, "Transfers"), transfers),
+      startTransfers(),
       startRollout(),
       h("section", { class: "panel board wide", "aria-label": "Doctor" }, h("div", { class: "board-head" }, h("h2", {}, "Doctor"), h("div", { class: "actions" }, needsKey, run)), findings),
     ),
@@ -93,22 +93,6 @@ function sizesOf(one) {
   sizes.replaceChildren(...rows.map(([name, size, told]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, size === null ? "–" : told(size)))));
 }
 
-async function refreshTransfers() {
-  const found = (await ask("/v1/transfers")).transfers;
-  transfers.replaceChildren(...(found.length ? found.map(progress) : [h("p", { class: "soft" }, "None is running.")]));
-}
-
-function progress(one) {
-  const share = one.expected ? Math.min(1, one.done / one.expected) : null;
-  const told = one.finished ? "finished" : one.idle_seconds > 60 ? `no step for ${spaced(one.idle_seconds)} s` : "under way";
-  return h(
-    "div",
-    { class: "board" },
-    h("p", { class: "number" }, `${spaced(one.done)} of ${one.expected === null ? "an unknown number" : spaced(one.expected)} records, ${told}`),
-    share === null ? null : svg("svg", { class: "meter", viewBox: "0 0 100 4", preserveAspectRatio: "none", role: "img", "aria-label": `${spaced(share * 100)} percent` }, svg("rect", { class: "track", width: 100, height: 4 }), svg("rect", { class: "f1", width: share * 100, height: 4 })),
-  );
-}
-
 async function diagnose() {
   run.disabled = true;
   findings.replaceChildren(h("p", { class: "soft" }, "Examining …"));
@@ -123,17 +107,25 @@ async function diagnose() {
 }
 
 function finding(one) {
-  const copied = h("button", { class: "quiet", type: "button" }, "Copy");
-  copied.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(one.command);
-    copied.textContent = "Copied";
-  });
+  const command = h("code", {}, one.command);
+  const copied = h("button", { class: "quiet", type: "button", onclick: () => copy(command, copied) }, "Copy");
   return h(
     "article",
     { class: "finding" },
     h("p", { class: `severity ${one.severity}` }, one.severity),
     h("h3", {}, one.seen),
     h("p", { class: "soft" }, one.matters),
-    one.command ? h("div", { class: "command" }, h("code", {}, one.command), copied) : null,
+    one.command ? h("div", { class: "command" }, command, copied) : null,
   );
+}
+
+/** Put the text of *command* into the clipboard; browsers that let no page do so get it selected. */
+async function copy(command, button) {
+  try {
+    await navigator.clipboard.writeText(command.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(command);
+    button.textContent = "Selected";
+  }
 }

@@ -1,6 +1,11 @@
 """The vector indexes of a PostgreSQL collection: what they take, building them on a live table, and when to do it anew."""
 
-from media_gateway.stores.postgres.indexes.advice import RebuildAdvice, rebuild_advice, sampled_recall
+from media_gateway.stores.postgres.indexes.advice import (
+    RebuildAdvice,
+    read_rebuild_advice,
+    rebuild_advice,
+    sampled_recall,
+)
 from media_gateway.stores.postgres.indexes.build import BuiltIndex, build_index, drop_index, rebuild_index
 from media_gateway.stores.postgres.indexes.catalogue import (
     BuildNote,
@@ -48,6 +53,7 @@ __all__ = [
     "local_resources",
     "planned_build",
     "read_indexes",
+    "read_rebuild_advice",
     "read_table",
     "rebuild_advice",
     "rebuild_index",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from media_gateway.stores.postgres.indexes.catalogue import IndexState
+from media_gateway.stores.postgres.indexes.catalogue import IndexState, TableState
 
 _DEAD_SHARE: Final = 0.2
 _CHURN_SHARE: Final = 0.5
@@ -38,6 +38,21 @@ async def sampled_recall(connection: AsyncConnection[Any], index: IndexState) ->
     cursor = await connection.execute(_SAMPLED, [index.definition.kind, built_at])
     recalls = [float(sampled[0]) for sampled in await cursor.fetchall()]
     return (recalls[0], recalls[-1]) if recalls else (None, None)
+
+
+async def read_rebuild_advice(
+    connection: AsyncConnection[Any], index: IndexState, table: TableState, target: float
+) -> RebuildAdvice:
+    """Return whether *index* of *table* should be built anew for a recall of *target*, by what was sampled of it."""
+    then, now = await sampled_recall(connection, index)
+    return rebuild_advice(
+        rows=table.rows,
+        dead=table.dead,
+        updates_since_build=table.changes_since(index.note),
+        recall_then=then,
+        recall_now=now,
+        target=target,
+    )
 
 
 def rebuild_advice(

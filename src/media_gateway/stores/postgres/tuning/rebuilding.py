@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from media_gateway.database.engine import Engine
-from media_gateway.stores.postgres.indexes.advice import rebuild_advice, sampled_recall
+from media_gateway.stores.postgres.indexes.advice import read_rebuild_advice
 from media_gateway.stores.postgres.indexes.catalogue import read_indexes, read_table
 
 
@@ -14,14 +14,5 @@ async def rebuild_reason(connection: AsyncConnection[Any], engine: Engine, index
     found = next((state for state in await read_indexes(connection, engine) if state.name == index), None)
     if found is None:
         return None
-    table = await read_table(connection)
-    then, now = await sampled_recall(connection, found)
-    advice = rebuild_advice(
-        rows=table.rows,
-        dead=table.dead,
-        updates_since_build=table.changes_since(found.note),
-        recall_then=then,
-        recall_now=now,
-        target=target,
-    )
+    advice = await read_rebuild_advice(connection, found, await read_table(connection), target)
     return advice.reason if advice.is_advised else None
