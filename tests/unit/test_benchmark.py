@@ -270,7 +270,7 @@ def test_claims_and_goals_are_measured_projected_or_open():
     assert found["a search of 100,000 vectors"] == ("measured: p50 0.50 ms, p95 1.00 ms, recall 0.960", "met")
     assert found["than the npm package ruvector, 100,000 vectors"][1] == "missed"
     projection = found["vectors in one collection"][0]
-    assert projection.startswith("projected: p50 1.5 ms with the index in memory, from 100,000 and 1,000,000 rows")
+    assert projection.startswith("projected: p50 2.0 ms with the index in memory, from 100,000 and 1,000,000 rows")
     assert projection.endswith("; largest measured here: 1,000,000")
     assert found["postgres over bare psycopg, 100,000 rows: p50"] == ("1.25", "missed")
     assert found["postgres beside langchain, 100,000 rows: p50"] == ("2.0 times", "missed")
@@ -311,3 +311,5 @@ def test_systems_and_indexes_are_checked():
         checked_names(",")
     with pytest.raises(InvalidRequestError, match="--index is 'flat'; expected 'vector' or 'halfvec'"):
         checked_index("flat")
+    with pytest.raises(InvalidRequestError, match="ef_construction is 20; expected 24"):
+        checked_index("vector", m=12, ef_construction=20)

@@ -1,12 +1,12 @@
 """What was claimed and aimed at, held against what was measured."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from media_gateway.benchmarking.generator import DEFAULT_NOISE
 from media_gateway.benchmarking.results import Result
+from media_gateway.stores.postgres.capacity import CapacityPoint, fit
 
 _DIMENSION: Final = 768
 _SMALL, _LARGE = 100_000, 1_000_000
@@ -103,14 +103,17 @@ def _size_claim(measured: Measured) -> Row:
 
 
 def _projected(measured: Measured, n: int) -> str:
-    """Return the latency at *n* rows by what HNSW promises: it grows with the logarithm of the rows."""
+    """Return the latency at *n* rows by the capacity model, fitted to what was measured here."""
     sizes = measured.sizes("postgres")[-2:]
     if len(sizes) < 2:  # noqa: PLR2004  a line takes two points
         return "not measured"
+    points = [
+        CapacityPoint(rows=one.n, dimension=one.dimension, build_seconds=one.build_s, p50_ms=one.p50_ms)
+        for one in sizes
+    ]
+    ms = fit(points).p50_at(n)
     low, high = sizes
-    slope = (high.p50_ms - low.p50_ms) / math.log(high.n / low.n)
-    ms = high.p50_ms + slope * math.log(n / high.n)
-    return f"projected: p50 {ms:.1f} ms with the index in memory, from {low.n:,} and {high.n:,} rows by the logarithm of the rows"
+    return f"projected: p50 {ms:.1f} ms with the index in memory, from {low.n:,} and {high.n:,} rows by a power of the rows"
 
 
 def goals(results: Sequence[Result]) -> list[Row]:

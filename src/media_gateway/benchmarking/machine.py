@@ -48,12 +48,15 @@ def memory_bytes() -> int:
 def memory_of_processes(root: int) -> int | None:
     """Return the bytes that the process *root* and those that it started hold, shared pages counted once.
 
-    That is the sum of their proportional set sizes (proc(5), smaps_rollup); None where the system does not tell.
+    That is the sum of their proportional set sizes and the huge pages that they share, which are in no set size (proc(5),
+    smaps_rollup); None where the system does not tell.
     """
     try:
         parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
         family = {root} | {pid for pid, parent in parents.items() if parent == root}
-        return sum(_proportional(pid) for pid in family) or None
+        maps = [_memory_map(pid) for pid in family]
+        own = sum(found.get("Pss", 0) for found in maps)
+        return own + max(found.get("Shared_Hugetlb", 0) for found in maps) or None
     except OSError:
         return None
 
@@ -74,9 +77,10 @@ def _parent(process: Path) -> int | None:
         return None
 
 
-def _proportional(pid: int) -> int:
+def _memory_map(pid: int) -> dict[str, int]:
+    """Return the bytes of a process's memory by their kind."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+        return {}
+    return {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}

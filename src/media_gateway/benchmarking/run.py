@@ -16,7 +16,7 @@ from media_gateway.benchmarking.systems.base import Loaded, Sizes, System
 from media_gateway.benchmarking.systems.registry import GROUPS, Surroundings, made, reason_to_leave_out
 from media_gateway.benchmarking.systems.server import BenchmarkServer
 from media_gateway.benchmarking.truth import K
-from media_gateway.database.index_definitions import IndexKind
+from media_gateway.database.index_definitions import IndexDefinition
 
 Say = Callable[[str], None]
 
@@ -28,7 +28,7 @@ class BenchmarkOptions:
     systems: Sequence[str]
     plan: Plan = field(default_factory=Plan)
     target: float = 0.95
-    index: IndexKind = "vector"
+    index: IndexDefinition = field(default_factory=IndexDefinition)
     folder: Path | None = None
     command: str = ""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from media_gateway.benchmarking.datasets import Dataset
     from media_gateway.benchmarking.results import Result, ResultFile
     from media_gateway.benchmarking.run import BenchmarkOptions
+    from media_gateway.database.index_definitions import IndexDefinition
 
 BENCH_EXAMPLES = examples(
     "media-gateway bench --quick",
@@ -26,6 +27,9 @@ BENCH_EXAMPLES = examples(
 )
 SIZE: Final = 100_000
 QUERIES: Final = 1_000
+M: Final = 16
+EF_CONSTRUCTION: Final = 64
+"""pgvector's defaults, which are ours."""
 RECALL: Final = 0.95
 QUICK_SIZE: Final = 5_000
 QUICK_QUERIES: Final = 300
@@ -51,6 +55,10 @@ def bench(
     queries: Annotated[int | None, typer.Option(min=10, help="Searches of one client; 1,000.")] = None,
     recall: Annotated[float, typer.Option(min=0.1, max=1.0, help="The recall@10 that all have to reach.")] = RECALL,
     index: Annotated[str, typer.Option(metavar="<vector|halfvec>", help="The index of our collection.")] = "vector",
+    m: Annotated[int, typer.Option("--m", min=2, max=100, help="Links a row in our HNSW index.")] = M,
+    ef_construction: Annotated[
+        int, typer.Option(min=4, max=1000, help="Width of the searches that build it.")
+    ] = EF_CONSTRUCTION,
     systems: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these systems; by default all.", show_default=False)
     ] = None,
@@ -91,14 +99,15 @@ def bench(
         corpus=corpus,
         queries=queries or (QUICK_QUERIES if quick else QUERIES),
     )
+    definition = checked_index(index, m=m, ef_construction=ef_construction)
     options = BenchmarkOptions(
         systems=names,
         plan=Plan.quick() if quick else Plan(),
         target=recall,
-        index=checked_index(index),
+        index=definition,
         folder=folder,
         command=source.command(
-            quick=quick, recall=recall, index=index, systems="" if set(names) == set(NAMES) else ",".join(names)
+            quick=quick, recall=recall, index=definition, systems="" if set(names) == set(NAMES) else ",".join(names)
         ),
     )
     before = set(map(id, file.results))
@@ -163,7 +172,7 @@ class _Source:
             most_bytes=memory_bytes() // _MEMORY_SHARE,
         )
 
-    def command(self, *, quick: bool, recall: float, index: str, systems: str) -> str:
+    def command(self, *, quick: bool, recall: float, index: "IndexDefinition", systems: str) -> str:
         """Return the command that measures the same."""
         words = ["media-gateway bench"]
         words += ["--quick"] if quick else []
@@ -178,7 +187,9 @@ class _Source:
             words += ["--size", str(self.size)]
         words += [] if self.queries == (QUICK_QUERIES if quick else QUERIES) else ["--queries", str(self.queries)]
         words += [] if recall == RECALL else ["--recall", f"{recall:g}"]
-        words += [] if index == "vector" else ["--index", index]
+        words += [] if index.kind == "vector" else ["--index", index.kind]
+        words += [] if index.m == M else ["--m", str(index.m)]
+        words += [] if index.ef_construction == EF_CONSTRUCTION else ["--ef-construction", str(index.ef_construction)]
         words += ["--systems", systems] if systems else []
         return " ".join(words)
 

@@ -15,11 +15,12 @@ from media_gateway.benchmarking.systems.copying import bare_copy
 from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
 from media_gateway.benchmarking.truth import K
 from media_gateway.database.engine import PGVECTOR
-from media_gateway.database.index_definitions import INDEX_NAMES, IndexKind
+from media_gateway.database.index_definitions import IndexDefinition
 from media_gateway.database.statements import trusted
 from media_gateway.database.vectors import register_vectors
 from media_gateway.models import ContentVector, SearchRequest, Vector, VectorSpace
 from media_gateway.stores.postgres import PostgresStore, open_postgres_store
+from media_gateway.stores.postgres.indexes import build_index
 
 MODEL: Final = "benchmark"
 _MOST_TO_TUNE: Final = 200_000
@@ -34,15 +35,20 @@ VALUES (%s, %s, 0, 10, 0, 0, 'records', %s, 0, 0, 0, 4.2, '[{"least_share": 0, "
 class Collection:
     """The collection that our store and bare psycopg search, made once for both."""
 
-    def __init__(self, server: BenchmarkServer, kind: IndexKind) -> None:
+    def __init__(self, server: BenchmarkServer, index: IndexDefinition) -> None:
         self._server = server
-        self.kind: IndexKind = kind
-        self.settings = server.settings(kind)
+        self.index = index
+        self.settings = server.settings(index.kind)
         self._database: Database | None = None
         self._users = 0
         self.space = VectorSpace(model=MODEL, dimension=0)
         self.statement: LiteralString = ""
         self.ef_search: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What the index is, for people."""
+        return f"hnsw {self.index.kind} m {self.index.m}, ef_construction {self.index.ef_construction}"
 
     @property
     def database(self) -> Database:
@@ -55,7 +61,8 @@ class Collection:
         """Load *data*, unless the other system did, or an earlier run."""
         self._users += 1
         if self._database is None:
-            self._database = await self._server.database(f"ours_{self.kind}", data.fingerprint)
+            name = f"ours_{self.index.kind}_{self.index.m}_{self.index.ef_construction}"
+            self._database = await self._server.database(name, data.fingerprint)
             self.space = VectorSpace(model=MODEL, dimension=data.dimension)
         loaded = self._database.loaded
         if loaded is None:
@@ -67,7 +74,7 @@ class Collection:
     async def widen(self, width: int) -> None:
         """Have our stores search with *width* from their next opening on, and learn what statement they send then."""
         async with await self.database.connect() as connection:
-            await connection.execute(_PROFILE, [INDEX_NAMES[self.kind], self.kind, width])
+            await connection.execute(_PROFILE, [self.index.name, self.index.kind, width])
         store = await self.open()
         try:
             some = np.ones(self.space.dimension, dtype=np.float32)
@@ -91,6 +98,9 @@ class Collection:
     async def _loaded(self, data: Dataset) -> Loaded:
         store = await self.open()
         try:
+            if self.index != IndexDefinition(kind=self.index.kind):
+                # Loading builds the indexes that the empty table has.
+                await build_index(store.endpoint, self.index, replaces=True)
             feed = _Feed(data)
             begin = time.perf_counter()
             await store.bulk_load(feed.batches())
@@ -124,8 +134,8 @@ class Postgres(AskedHere):
         self._opened: PostgresStore | None = None
         self._rows = 0
         # Our store never searches closer: the index returns what it has seen, and halfvec candidates are twice k.
-        self.least_width = 2 * K if collection.kind == "vector" else 4 * K
-        self.index = f"hnsw {collection.kind} m 16, ef_construction 64"
+        self.least_width = 2 * K if collection.index.kind == "vector" else 4 * K
+        self.index = collection.label
 
     async def load(self, data: Dataset) -> Loaded:
         loaded = await self._collection.load(data)
@@ -183,7 +193,7 @@ class BarePsycopg(AskedHere):
         self._collection = collection
         self._connections: list[AsyncConnection[Any]] = []
         self._free: list[AsyncConnection[Any]] = []
-        self.index = f"hnsw {collection.kind} m 16, ef_construction 64"
+        self.index = collection.label
 
     async def load(self, data: Dataset) -> Loaded:
         shared = await self._collection.load(data)

@@ -8,7 +8,7 @@ from typing import Final
 
 from media_gateway.benchmarking.systems.base import System
 from media_gateway.benchmarking.systems.server import BenchmarkServer
-from media_gateway.database.index_definitions import INDEX_NAMES, IndexKind
+from media_gateway.database.index_definitions import INDEX_NAMES, IndexDefinition
 from media_gateway.errors import InvalidRequestError, shown
 
 GROUPS: Final = (
@@ -33,7 +33,7 @@ class Surroundings:
 
     folder: Path
     server: BenchmarkServer
-    index: IndexKind
+    index: IndexDefinition
     target: float
 
 
@@ -58,11 +58,14 @@ def checked_names(text: str | None) -> list[str]:
     return names
 
 
-def checked_index(text: str) -> IndexKind:
-    """Return the kind of index that *text* names; raises InvalidRequestError for another one."""
+def checked_index(text: str, *, m: int = 16, ef_construction: int = 64) -> IndexDefinition:
+    """Return the index of the kind that *text* names; raises InvalidRequestError for another one.
+
+    Raises what IndexDefinition does for an *m* or an *ef_construction* that there is not.
+    """
     for kind in INDEX_NAMES:
         if text == kind:
-            return kind
+            return IndexDefinition(kind=kind, m=m, ef_construction=ef_construction)
     raise InvalidRequestError(
         f"--index is {shown(text)}; expected 'vector' or 'halfvec'",
         field="index",
