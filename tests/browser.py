@@ -16,6 +16,8 @@ AXE = "axe-core@4.14.1"
 SHOTS = os.environ.get("CONSOLE_SHOTS")
 """A folder that screenshots are written to."""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+_MATCHES = """([selector, pattern]) =>
+  new RegExp(pattern, "s").test(document.querySelector(selector)?.innerText.trim() ?? "")"""
 
 Look = Literal["light", "dark", "phone"]
 
@@ -33,7 +35,12 @@ class Tab:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             self.page.evaluate("() => window.scrollTo(0, 0)")
+            self.page.mouse.move(0, 0)
             self.page.screenshot(path=f"{SHOTS}/console-{name}.png", full_page=whole)
+
+    def sees(self, selector: str, pattern: str) -> None:
+        """Wait until the text of *selector* matches *pattern*, a regular expression as JavaScript has them."""
+        self.page.wait_for_function(_MATCHES, arg=[selector, pattern])
 
     def violations(self) -> list[str]:
         """Return what axe-core finds at WCAG AA, by rule and element."""
@@ -68,6 +75,7 @@ def tab(chromium: Any, address: str, look: Look = "light") -> Iterator[Tab]:
     context = chromium.new_context(
         viewport=size, color_scheme="dark" if look == "dark" else "light", reduced_motion="reduce"
     )
+    context.set_default_timeout(60_000)
     page = context.new_page()
     opened = Tab(page, axe_source())
     page.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)

@@ -3,7 +3,7 @@ import { ask } from "./api.js";
 import { chart } from "./charts.js";
 import { byId, h, spaced } from "./dom.js";
 import { key, onKey } from "./key.js";
-import { increase, quantiles, reading, samplesOf, value } from "./prometheus.js";
+import { increase, lowest, quantiles, reading, samplesOf, value } from "./prometheus.js";
 import { refreshRollout, startRollout } from "./rollout.js";
 import { refreshTransfers, startTransfers } from "./transfers.js";
 
@@ -69,7 +69,7 @@ function draw(latter) {
   const found = quantiles(former, latter, "store_operation_duration_seconds", { operation: "search" }, [0.5, 0.95, 0.99]);
   latency.add(found ? found.map((one) => one * 1000) : [null, null, null]);
   throughput.add([increase(former, latter, "http_requests_total") / seconds]);
-  recall.add([value(latter, "recall_ratio")], value(latter, "recall_target_ratio"));
+  recall.add([lowest(latter, "recall_ratio")], value(latter, "recall_target_ratio"));
   pool.add([value(latter, "pool_connections", { state: "used" }), value(latter, "pool_connections", { state: "idle" })]);
   const hits = value(latter, "embedding_cache_hits_total");
   const asked = (hits ?? 0) + (value(latter, "embedding_cache_misses_total") ?? 0);
@@ -89,8 +89,13 @@ function sizesOf(one) {
   for (const { labels, value: size } of relations.slice(0, LARGEST)) rows.push([labels.relation, size, bytes]);
   for (const { labels, value: free } of samplesOf(one, "disk_free_bytes")) rows.push([`free on the disk of ${labels.volume}`, free, bytes]);
   const backup = value(one, "backup_last_success_timestamp_seconds");
-  rows.push(["Last backup", backup || null, (at) => new Date(at * 1000).toLocaleString()]);
-  sizes.replaceChildren(...rows.map(([name, size, told]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, size === null ? "–" : told(size)))));
+  rows.push(["Last backup", backup || null, (at) => new Date(at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" })]);
+  sizes.replaceChildren(...rows.map(([name, size, told]) => h("tr", {}, h("td", {}, ...breakable(name)), h("td", { class: "number" }, size === null ? "–" : told(size)))));
+}
+
+/** The name of a table or index, which lines may break in only behind its parts. */
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part) => [part, h("wbr")]);
 }
 
 async function diagnose() {

@@ -27,6 +27,12 @@ export function value(one, name, wanted = {}) {
   return found.length ? found.reduce((sum, sample) => sum + sample.value, 0) : null;
 }
 
+/** The lowest of the samples of *name*, as a rollout has two stores; null where there is none. */
+export function lowest(one, name) {
+  const found = samplesOf(one, name);
+  return found.length ? Math.min(...found.map((sample) => sample.value)) : null;
+}
+
 export function samplesOf(one, name) {
   return one.samples.get(name) ?? [];
 }

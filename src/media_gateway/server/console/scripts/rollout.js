@@ -5,7 +5,7 @@ import { key, onKey } from "./key.js";
 import { comparisons } from "./shadow.js";
 
 const STORES = { memory: "memory", postgres: "PostgreSQL" };
-const facts = h("dl", { class: "pairs" });
+const facts = h("dl", { class: "statements" });
 const compared = h("div", { class: "board" });
 const said = h("p", { class: "soft", role: "status" });
 const mode = h("select", { id: "rollout-mode" }, ...["off", "shadow", "canary", "on"].map((name) => h("option", { value: name }, name)));
@@ -17,7 +17,9 @@ const back = h("button", { class: "button", type: "button", onclick: () => chang
 const needsKey = h("p", { class: "soft small" }, "An admin key is needed to change it.");
 let isPossible = true;
 let isBusy = false;
-let shown = null;
+let shown = -1;
+let asked = 0;
+let drawn = 0;
 let metrics = null;
 
 export function startRollout() {
@@ -55,35 +57,45 @@ function allow() {
 /** Ask for the state; the shares of agreement are in the *latest* metrics. */
 export async function refreshRollout(latest) {
   metrics = latest;
+  asked += 1;
+  const turn = asked;
   let state;
   try {
     state = await ask("/v1/rollout");
+    // An answer that was overtaken tells of what was before a change.
+    if (turn < drawn) return;
+    drawn = turn;
     isPossible = true;
   } catch (error) {
     if (error.isAway) throw error;
     isPossible = false;
-    facts.replaceChildren(h("dt", {}, "State"), h("dd", {}, error.message));
+    tell([["State", error.message]]);
     compared.replaceChildren();
     allow();
     return;
   }
-  facts.replaceChildren(...rowsOf(state).flatMap(([name, told]) => [h("dt", {}, name), h("dd", {}, told)]));
+  tell(rowsOf(state));
   compared.replaceChildren(...comparisons(metrics, state.service));
   follow(state);
   allow();
+}
+
+function tell(rows) {
+  facts.replaceChildren(...rows.map(([name, told]) => h("div", {}, h("dt", {}, name), h("dd", {}, told))));
 }
 
 function rowsOf(state) {
   const service = state.service;
   const rows = [
     ["State", state.tripped ? `${state.state}, the guard has tripped: memory answers until a state is set again` : state.state],
-    ["Since", state.at && new Date(state.at).toLocaleString()],
+    ["Since", state.at && new Date(state.at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" })],
     ["By", state.who],
     ["Why", state.why],
     ["Reads", service && (STORES[service.reads] ?? service.reads)],
     ["Written first", service && STORES[service.truth]],
-    ["Copy", service && (service.is_complete ? "complete" : `under way, ${spaced(service.copied)} records looked at`)],
+    ["Copy", service && !service.alone && (service.is_complete ? "complete" : `under way, ${spaced(service.copied)} records looked at`)],
     ["On the way", service?.waiting ? `${spaced(service.waiting)} records` : null],
+    ["Takes no part", service?.alone ? service.failure : null],
     ["PostgreSQL", state.postgres],
   ];
   return rows.filter(([, told]) => told);
@@ -91,7 +103,7 @@ function rowsOf(state) {
 
 /** Show a state that was set elsewhere in the controls, which keep what is being chosen otherwise. */
 function follow(state) {
-  if (state.mode && state.epoch !== shown) {
+  if (state.mode && state.epoch > shown) {
     shown = state.epoch;
     mode.value = state.mode;
     if (state.mode === "canary") percent.value = state.percent;

@@ -28,11 +28,11 @@ function differences(service) {
   if (!service) return [];
   if (!service.differing) return [h("p", { class: "soft small" }, NO_KEY)];
   if (service.differing.length === 0) return [h("p", { class: "soft" }, "No search was answered differently.")];
-  const heads = ["Searched", "Hits that agree", "Memory alone found", "PostgreSQL alone found"];
+  const heads = ["When", "Agree", "Memory alone", "PostgreSQL alone"];
   return [h(
     "table",
     { id: "differences" },
-    h("caption", {}, "The last searches that were answered differently"),
+    h("caption", {}, "The last searches that were answered differently, and what one store alone found"),
     h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
     h("tbody", {}, ...service.differing.map(row)),
   )];
@@ -44,5 +44,5 @@ function row(one) {
     if (keys.length === 0) return one.only_memory.length || one.only_postgres.length ? "–" : `the same records, scores differ by ${one.score_difference.toPrecision(2)}`;
     return keys.join(", ");
   };
-  return h("tr", {}, h("td", {}, new Date(one.at).toLocaleTimeString()), h("td", { class: "plain" }, `${same} of ${one.hits}`), h("td", {}, alone(one.only_memory)), h("td", {}, alone(one.only_postgres)));
+  return h("tr", {}, h("td", { class: "plain" }, new Date(one.at).toLocaleTimeString()), h("td", { class: "plain" }, `${same} of ${one.hits}`), h("td", {}, alone(one.only_memory)), h("td", {}, alone(one.only_postgres)));
 }

@@ -66,7 +66,7 @@ function meter(share) {
   return svg(
     "svg",
     { class: "meter", viewBox: "0 0 100 4", preserveAspectRatio: "none", role: "img", "aria-label": `${spaced(share * 100)} percent` },
-    svg("rect", { class: "track", width: 100, height: 4, rx: 2 }),
-    svg("rect", { class: "f1", width: share * 100, height: 4, rx: 2 }),
+    svg("rect", { class: "track", width: 100, height: 4 }),
+    svg("rect", { class: "f1", width: share * 100, height: 4 }),
   );
 }
