@@ -3,10 +3,12 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests import ml100k
 from tests.postgres import TestServer
 from tests.tls import Authority, TlsDoor
 
@@ -45,6 +47,12 @@ def tls(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     door = TlsDoor(postgres, Authority(tmp_path_factory.mktemp("tls")))
     yield door
     door.stop()
+
+
+@pytest.fixture(scope="session")
+def movielens_100k(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of MovieLens-100K; for tests that are marked `full`."""
+    return ml100k.fetched(tmp_path_factory.mktemp("ml-100k"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,6 +42,25 @@ def test_it_refuses_what_it_cannot_read_or_write_before_it_begins(command: Comma
     assert_refused(done, "there is no folder away; name one that exists")
     done = command.inside("learn", "evaluate", "--dataset", "small", "--through", "thought")
     assert_refused(done, "--through is 'thought'; expected 'memory' or 'postgres'")
+    done = command.inside("learn", "evaluate", "--dataset", "small", "--methods", "text,magic")
+    assert_refused(done, "--methods names 'magic'; expected some of popularity, recent popularity, text")
+    assert_refused(command.inside("learn", "evaluate"), "--dataset is not given; name a MovieLens folder")
+    done = command.inside("learn", "evaluate", "--only-report", "--report", "page.md")
+    assert_refused(done, "--only-report is given without --json or --report")
+    done = command.inside("learn", "evaluate", "--only-report", "--report", "page.md", "--json", "small/small.item")
+    assert_refused(done, "small.item holds no results of media-gateway learn evaluate")
+
+
+def test_a_report_needs_what_draws_before_anything_is_measured(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    _folder(command.folder / "small")
+    unnamed = command.inside("learn", "evaluate", "--dataset", "small", "--report", "page")
+    assert_refused(unnamed, "--report is page, a name without an ending; expected one such as page.md")
+    done = command.inside("learn", "evaluate", "--dataset", "small", "--report", "page.md")
+    assert_refused(done, "plots need the package matplotlib; install media-gateway[bench]")
+    assert not (command.folder / "page.md").exists()
 
 
 @pytest.mark.full
@@ -60,7 +80,15 @@ def test_what_it_reports_can_be_recomputed_from_its_lists(command: Command) -> N
         assert found == pytest.approx(results["ndcg_at_10"]["C5"]["methods"][method]["value"], abs=1e-4)
     ours, text = (results["ndcg_at_10"]["C5"]["methods"][name]["value"] for name in ("ours", "popularity"))
     assert ours > text
-    assert "## Goals" in (command.folder / "report.md").read_text()
+    page = (command.folder / "report.md").read_text()
+    assert "## Goals" in page
+    assert "](report/methods.svg)" in page
+    again = command.inside("learn", "evaluate", "--only-report", "--json", "results.json", "--report", "again.md")
+    assert again.code == 0, again.err
+    assert (command.folder / "again.md").read_text() == page.replace("(report/", "(again/")
+    assert (command.folder / "again" / "methods.svg").read_bytes() == (
+        command.folder / "report" / "methods.svg"
+    ).read_bytes()
 
 
 def _ndcg_after_five_likes(folder: Path, lists: list[dict]) -> float:

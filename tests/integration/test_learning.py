@@ -12,6 +12,7 @@ import pytest
 from media_gateway.errors import StoreUnavailableError
 from media_gateway.filters import GenresAny, MediaTypeIs
 from media_gateway.learning.interests.memory import MemoryInterests
+from media_gateway.learning.opening import serving_learning
 from media_gateway.learning.postgres import candidates, near
 from media_gateway.learning.postgres.people import MOST_LIKES_A_DAY
 from media_gateway.models import WatchEvent
@@ -100,7 +101,9 @@ async def test_a_stranger_gets_what_is_popular_and_one_with_a_profile_what_is_ne
     async with desk_of(store) as desk:
         empty = await desk.learning.recommend("stranger", k=3, where=None, exclude=(), at=LATER)
         best = sorted(records(ITEMS), key=lambda film: (-film.metadata["vote_average"], film.key))
-        assert [(item.key, item.reason) for item in empty.items] == [(film.key, "well rated") for film in best[:3]]
+        assert [(item.key, item.reason) for item in empty.items] == [
+            (film.key, f"rated {film.metadata['vote_average']:g} of 10") for film in best[:3]
+        ]
         await desk.events.write(ratings(count=400))
         await desk.learner.run()
         found = await desk.learning.recommend("stranger", k=3, where=None, exclude=(), at=LATER)
@@ -209,6 +212,30 @@ async def test_records_that_come_later_are_recommended_too(store: PostgresStore)
         await desk.learner.run()
         found = await desk.learning.recommend("user-2", k=61, where=None, exclude=(), at=LATER)
         assert "movie-new" in {item.key for item in found.items}
+
+
+async def test_a_service_remembers_tastes_until_something_is_learned(store: PostgresStore) -> None:
+    learning = serving_learning(
+        store.endpoint, store.serving_connection, dimension=SPACE.dimension, writable=False, days=None
+    )
+
+    async def found() -> tuple[int, list[str]]:
+        made = await learning.recommend("user-1", k=10, where=None, exclude=(), at=AT_FIRST)
+        return made.likes, [item.key for item in made.items]
+
+    async with desk_of(store) as desk:
+        await desk.events.write(ratings(count=300))
+        await desk.learner.run()
+        likes, keys = await found()
+        # Changed behind the learner's back, which nobody else does.
+        await rows_of(store, "DELETE FROM interest_seen WHERE place IS NOT NULL RETURNING item")
+        assert await found() == (likes, keys)
+        await desk.events.write([WatchEvent(user="user-1", key=keys[0], time=LATER, completion=1.0)])
+        await desk.learner.run()
+        assert (await found())[0] == 1
+        assert keys[0] not in (await found())[1]
+        await desk.users.erase("user-1")
+        assert (await found())[0] == 0
 
 
 async def test_profiles_move_by_the_formulae(store: PostgresStore) -> None:

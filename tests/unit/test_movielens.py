@@ -1,8 +1,5 @@
 """MovieLens folders in their published formats, hand-written and small, and the whole of ml-100k where it can be had."""
 
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import date
@@ -24,8 +21,6 @@ from media_gateway.transfer.movielens.timesort import sorted_by_time
 from media_gateway.transfer.movielens.titles import split_title
 
 pytestmark = pytest.mark.anyio
-
-RECBOLE = "1.2.1"
 
 
 def ml_100k(folder: Path) -> Path:
@@ -415,13 +410,8 @@ async def test_a_second_load_embeds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-async def test_the_whole_of_ml_100k_from_the_wheel_that_carries_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", f"recbole=={RECBOLE}", "--no-deps", "--quiet", "--dest"]
-    subprocess.run([*command, str(tmp_path)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    folder = open_movielens(tmp_path / "recbole/dataset_example/ml-100k")
+async def test_the_whole_of_ml_100k_from_the_wheel_that_carries_it(movielens_100k: Path, tmp_path: Path) -> None:
+    folder = open_movielens(movielens_100k)
     films = {film.movielens_id: film for film in folder.films}
     assert len(films) == 1_682
     assert films[127].text == "The Godfather (1972). Action, Crime, Drama"

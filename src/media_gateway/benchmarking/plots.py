@@ -1,6 +1,6 @@
 """The recall-latency curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from media_gateway.benchmarking.results import Result
 from media_gateway.drawing import GREY, PALETTE, svg_axes
 
 _SYSTEMS: Final = ("postgres", "memory", "psycopg", "langchain", "vecs", "usearch", "numpy", "ruvector-npm")
-_COLOURS: Final = dict(zip(_SYSTEMS, PALETTE, strict=True))
+_COLOURS: Final[Mapping[str, str]] = dict(zip(_SYSTEMS, PALETTE, strict=True))
 
 
 def plot_curves(path: Path, results: Sequence[Result]) -> None:

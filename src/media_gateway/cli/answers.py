@@ -30,6 +30,7 @@ class Answer:
     """A result, the milliseconds that the store took for it and, where there was a text, those of embedding that.
 
     *is_empty* tells that nothing was ever loaded. *explanation* is how the store did it, where that was asked for.
+    *by_popularity* tells that nothing was searched for: these are the most popular that pass.
     """
 
     result: "SearchResult"
@@ -37,6 +38,7 @@ class Answer:
     embedding_ms: float | None
     is_empty: bool
     explanation: "Explanation | None" = None
+    by_popularity: bool = False
 
 
 async def timed(
@@ -86,6 +88,18 @@ async def timed_words(store: "VectorStore", text: str, wanted: Wanted) -> Answer
     return await timed(store, request, explain=wanted.explain)
 
 
+async def timed_popular(gateway: "Gateway", wanted: Wanted) -> Answer | None:
+    """Find the most popular of what passes; None where nothing was learned of that, or nearness was asked for."""
+    from media_gateway.interpreting import popular
+
+    began = time.perf_counter()
+    result = None if wanted.min_score is not None else await popular(gateway, wanted.where, k=wanted.k)
+    if result is None:
+        return None
+    store_ms = (time.perf_counter() - began) * 1000
+    return Answer(result=result, store_ms=store_ms, embedding_ms=None, is_empty=False, by_popularity=True)
+
+
 async def timed_similar(store: "VectorStore", key: str, wanted: Wanted) -> Answer:
     """Search for what is near the record *key*; raises NotFoundError when there is none."""
     from media_gateway.errors import NotFoundError
@@ -113,4 +127,6 @@ def timing(answer: Answer, embedding: str = "to embed the text") -> str:
     hits = len(answer.result.hits)
     before = "" if answer.embedding_ms is None else f", after {answer.embedding_ms:.1f} ms {embedding}"
     how = "compared with all" if answer.result.exact else "by the index"
+    if answer.by_popularity:
+        how = "by what was learned"
     return f"{hits} hit{'' if hits == 1 else 's'} in {answer.store_ms:.1f} ms, {how}{before}"

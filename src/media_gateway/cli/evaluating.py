@@ -1,6 +1,6 @@
 """`learn evaluate`: the recommender beside simple rankings and the usual models."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,19 +11,18 @@ from media_gateway.cli.output import note, print_table
 from media_gateway.cli.run import run
 
 if TYPE_CHECKING:
-    from media_gateway.embeddings.local import LocalEmbedder
-    from media_gateway.filters import Condition
     from media_gateway.learning.evaluation.log import EventLog
-    from media_gateway.learning.evaluation.queries import Narrow
+    from media_gateway.learning.evaluation.report import Results
     from media_gateway.learning.evaluation.results import Evaluation
     from media_gateway.learning.evaluation.run import OpenModel
     from media_gateway.learning.interests.memory import MemoryInterests
-    from media_gateway.transfer import MovieLensFilm
 
 EVALUATE_EXAMPLES = examples(
     "media-gateway learn evaluate --dataset ml-100k",
     "media-gateway learn evaluate --dataset ml-100k --json results.json --report learning.md",
     "media-gateway learn evaluate --dataset ml-100k --through postgres --recommendations lists.parquet",
+    "media-gateway learn evaluate --dataset ml-100k --methods 'popularity,text + popularity'",
+    "media-gateway learn evaluate --only-report --json results.json --report learning.md",
 )
 _PLACES: Final = {"memory": "memory", "postgres": "PostgreSQL"}
 
@@ -31,8 +30,11 @@ _PLACES: Final = {"memory": "memory", "postgres": "PostgreSQL"}
 def evaluate(
     context: typer.Context,
     dataset: Annotated[
-        Path, typer.Option(metavar="DIR", help="A MovieLens folder, as published or as RecBole ships it.")
-    ],
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A MovieLens folder, as published or as RecBole ships it.", show_default=False
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures there.", show_default=False)
     ] = None,
@@ -43,39 +45,107 @@ def evaluate(
     through: Annotated[
         str, typer.Option(metavar="<memory|postgres>", help="Where the recommender keeps what it learns meanwhile.")
     ] = "memory",
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.md", help="Write the tables there.", show_default=False)
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Only these methods, ours or others; by default all.", show_default=False),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.md", help="Write the tables there, and plots beside it.", show_default=False),
+    ] = None,
+    only_report: Annotated[
+        bool, typer.Option("--only-report", help="Measure nothing; report what --json has.")
+    ] = False,
 ) -> None:
     """Measure the recommender beside simple rankings and the usual models, on the ratings of a MovieLens folder.
 
     All protocols of docs/learning.md; the others are tuned on the first 70 % of the ratings. Takes minutes. Through PostgreSQL
     it learns in a database of its own, which is dropped in the end.
     """
-    _check_folders(json_file, recommendations, report)
+    if only_report:
+        _report_again(json_file, report)
+        return
+    names = _checked_methods(methods)
+    folder = _checked_folder(dataset)
+    _check_files(json_file, recommendations)
+    _check_report(report)
     open_model = _opener(context, through)
-    evaluation, log = run(lambda: _evaluated(dataset, open_model, f"event by event in {_PLACES[through]}"))
+    evaluation, log = run(lambda: _evaluated(folder, open_model, f"event by event in {_PLACES[through]}", names))
+    _write(evaluation, log, json_file=json_file, recommendations=recommendations, report=report)
+
+
+def _report_again(json_file: Path | None, report: Path | None) -> None:
+    from media_gateway.errors import InvalidRequestError
+    from media_gateway.learning.evaluation.files import read_results
+    from media_gateway.learning.evaluation.report import write_report
+
+    if json_file is None or report is None:
+        raise InvalidRequestError(
+            "--only-report is given without --json or --report; name the results with --json FILE and the page to write "
+            "with --report FILE.md",
+            field="report",
+            expected="two files",
+        )
+    results = read_results(json_file)
+    _check_report(report)
+    write_report(report, results)
+    note(f"wrote {report}")
+
+
+def _checked_methods(text: str | None) -> "Sequence[str]":
+    """Return the methods that *text*, names with commas between, asks for; all of them for None."""
+    from media_gateway.errors import InvalidRequestError, shown
+    from media_gateway.learning.evaluation.run import METHODS
+
+    if text is None:
+        return METHODS
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names:
+        raise InvalidRequestError(
+            f"--methods names {shown(unknown[0]) if unknown else 'nothing'}; expected some of {', '.join(METHODS)}",
+            field="methods",
+            given=text,
+            expected=", ".join(METHODS),
+        )
+    return names
+
+
+def _checked_folder(dataset: Path | None) -> Path:
+    from media_gateway.errors import InvalidRequestError
+
+    if dataset is None:
+        raise InvalidRequestError(
+            "--dataset is not given; name a MovieLens folder with --dataset DIR", field="dataset", expected="a folder"
+        )
+    return dataset
+
+
+def _write(
+    evaluation: "Evaluation",
+    log: "EventLog",
+    *,
+    json_file: Path | None,
+    recommendations: Path | None,
+    report: Path | None,
+) -> None:
+    from media_gateway.learning.evaluation.files import as_json, write_recommendations, write_results
+    from media_gateway.learning.evaluation.report import write_report
+
+    results = as_json(evaluation)
     if json_file is not None:
-        import orjson
-
-        from media_gateway.learning.evaluation.files import as_json
-
-        json_file.write_bytes(orjson.dumps(as_json(evaluation), option=orjson.OPT_INDENT_2) + b"\n")
+        write_results(json_file, results)
         note(f"wrote {json_file}")
     if recommendations is not None:
-        from media_gateway.learning.evaluation.files import write_recommendations
-
         write_recommendations(evaluation, log, recommendations)
         note(f"wrote {recommendations}")
     if report is not None:
-        from media_gateway.learning.evaluation.report import tables
-
-        report.write_text(f"# Evaluation\n\n{tables(evaluation)}", encoding="utf-8")
+        write_report(report, results)
         note(f"wrote {report}")
-    _print(evaluation)
+    _print(results)
 
 
-def _check_folders(*files: Path | None) -> None:
+def _check_files(*files: Path | None) -> None:
     """Raise InvalidInputError for a file in a folder that is not there: what takes minutes must not fail at its end."""
     from media_gateway.errors import InvalidInputError
 
@@ -87,6 +157,24 @@ def _check_folders(*files: Path | None) -> None:
                 given=str(file),
                 expected="a file in a folder that exists",
             )
+
+
+def _check_report(report: Path | None) -> None:
+    """Raise an error where *report* cannot be written with its plots, which stand in a folder of its name."""
+    from media_gateway.drawing import plotting_library
+    from media_gateway.errors import InvalidInputError
+
+    if report is None:
+        return
+    _check_files(report)
+    if not report.suffix:
+        raise InvalidInputError(
+            f"--report is {report}, a name without an ending; expected one such as {report}.md, beside which plots have a folder",
+            field="report",
+            given=str(report),
+            expected="a name such as report.md",
+        )
+    plotting_library()
 
 
 def _opener(context: typer.Context, through: str) -> "OpenModel":
@@ -116,7 +204,10 @@ def _opener(context: typer.Context, through: str) -> "OpenModel":
     return in_memory
 
 
-async def _evaluated(dataset: Path, open_model: "OpenModel", learner: str) -> "tuple[Evaluation, EventLog]":
+async def _evaluated(
+    dataset: Path, open_model: "OpenModel", learner: str, methods: "Sequence[str]"
+) -> "tuple[Evaluation, EventLog]":
+    from media_gateway.cli.evaluation_log import rated_log
     from media_gateway.embeddings.local import LocalEmbedder
     from media_gateway.learning.evaluation.run import Subject
     from media_gateway.learning.evaluation.run import evaluate as evaluated
@@ -124,7 +215,7 @@ async def _evaluated(dataset: Path, open_model: "OpenModel", learner: str) -> "t
 
     embedder = LocalEmbedder()
     try:
-        log, narrow = await _read(dataset, embedder)
+        log, narrow = await rated_log(dataset, embedder)
         subject = Subject(
             log=log,
             open_model=open_model,
@@ -133,72 +224,29 @@ async def _evaluated(dataset: Path, open_model: "OpenModel", learner: str) -> "t
             embed=lambda texts: embedder.embed(texts, "query"),
             narrow=narrow,
         )
-        return await evaluated(subject, on_work=note), log
+        return await evaluated(subject, on_work=note, methods=methods), log
     finally:
         await embedder.aclose()
 
 
-async def _read(dataset: Path, embedder: "LocalEmbedder") -> "tuple[EventLog, Narrow]":
-    """Return the ratings in *dataset* as a log, and how a query narrows its films."""
-    import numpy as np
+def _print(results: "Results") -> None:
+    from media_gateway.learning.evaluation.report import methods_of, written
 
-    from media_gateway.learning.evaluation.log import Items, event_log
-    from media_gateway.query_words import named_filters
-    from media_gateway.transfer import open_movielens
-
-    folder = open_movielens(dataset)
-    films = folder.films
-    events = [event async for event in folder.ratings().events()]
-    note(f"embedding {len(films):,} films")
-    text = await embedder.embed([film.text for film in films])
-    genres, years = ([film.extra.get(name) for film in films] for name in ("genres", "year"))
-    items = Items(
-        keys=[film.key for film in films],
-        text=np.asarray(text, dtype=np.float64),
-        genres=[[str(genre) for genre in some] if isinstance(some, list) else [] for some in genres],
-        years=[year if isinstance(year, int) else None for year in years],
-    )
-
-    def narrow(query: str) -> "np.ndarray[tuple[int], np.dtype[np.bool_]] | None":
-        condition = named_filters(query).condition
-        return None if condition is None else np.array([_passes(film, condition) for film in films])
-
-    return event_log(items, events), narrow
-
-
-def _passes(film: "MovieLensFilm", condition: "Condition") -> bool:
-    from media_gateway.filters import And, GenresAny, MediaTypeIs, ReleasedBetween
-
-    match condition:
-        case And(parts=parts):
-            return all(_passes(film, part) for part in parts)
-        case GenresAny(ids=ids):
-            return not set(ids).isdisjoint(film.genre_ids)
-        case MediaTypeIs(media_type=kind):
-            return film.media_type == kind
-        case ReleasedBetween(first=first, last=last):
-            day = film.release_date
-            return day is not None and (first is None or first <= day) and (last is None or day <= last)
-        case _:
-            return True
-
-
-def _print(evaluation: "Evaluation") -> None:
-    from media_gateway.learning.evaluation.report import written
-
+    protocols = results["ndcg_at_10"]
     print_table(
-        ("method", *evaluation.protocols),
+        ("method", *protocols),
         [
-            (method, *(written(evaluation.estimate(protocol, method)) for protocol in evaluation.protocols))
-            for method in evaluation.methods
+            (method, *(written(found["methods"][method]) for found in protocols.values()))
+            for method in methods_of(results)
         ],
-        right=evaluation.protocols,
+        right=list(protocols),
     )
-    print_table(
-        ("goal", "wanted", "found", "met"),
-        [
-            (goal.name, f"{goal.wanted:g}", written(goal.estimate), "yes" if goal.is_met else "no")
-            for goal in evaluation.goals
-        ],
-        right=("wanted", "found"),
-    )
+    if results["goals"]:
+        print_table(
+            ("goal", "wanted", "found", "met"),
+            [
+                (goal["goal"], f"{goal['wanted']:g}", written(goal), "yes" if goal["met"] else "no")
+                for goal in results["goals"]
+            ],
+            right=("wanted", "found"),
+        )

@@ -1,11 +1,20 @@
 """`search` and `similar`: what is near a text, or near a record."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from media_gateway.cli.answers import Answer, Wanted, timed, timed_search, timed_similar, timed_words, timing
+from media_gateway.cli.answers import (
+    Answer,
+    Wanted,
+    timed,
+    timed_popular,
+    timed_search,
+    timed_similar,
+    timed_words,
+    timing,
+)
 from media_gateway.cli.conditions import (
     FromOption,
     GenreOption,
@@ -17,12 +26,14 @@ from media_gateway.cli.conditions import (
     condition_of,
 )
 from media_gateway.cli.explaining import explanation_as_json, print_explanation
+from media_gateway.cli.interpreting import InterpretOption, KeepOption, interpretation, interpretation_line
 from media_gateway.cli.modes import HybridOption, Mode, TextWeightOption, WordsOption, chosen_mode
 from media_gateway.cli.options import BackendOption, JsonOption, examples, place, read_settings
 from media_gateway.cli.output import hit_as_json, note, print_hits, print_json
 from media_gateway.cli.run import run
 
 if TYPE_CHECKING:
+    from media_gateway.interpreting import Interpreted
     from media_gateway.settings import Settings
 
 CountOption = Annotated[int, typer.Option("-k", help="How many to find, 1 to 10,000.")]
@@ -46,6 +57,8 @@ def search(
     hybrid: HybridOption = False,
     words: WordsOption = False,
     text_weight: TextWeightOption = None,
+    interpret: InterpretOption = False,
+    keep: KeepOption = None,
     k: CountOption = 10,
     media_type: TypeOption = None,
     genre: GenreOption = None,
@@ -71,13 +84,22 @@ def search(
     condition = condition_of(
         media_type=media_type, genres=genre or (), rating=(min_rating, max_rating), released=(since, until), where=where
     )
+    named = interpretation(text, condition, interpret=interpret, keep=keep or ())
     settings = read_settings(context, backend)
-    wanted = Wanted(k=k, where=condition, min_score=min_score, exact=exact, explain=explain)
+    wanted = Wanted(
+        k=k,
+        where=condition if named is None else named.where,
+        min_score=min_score,
+        exact=exact,
+        explain=explain,
+    )
     if text is None:
         answer = run(lambda: _search_vector(settings, vector, vector_json, wanted))
     else:
-        answer = run(lambda: _search(settings, text, wanted, mode))
-    _print_answer(answer, settings, as_json=as_json)
+        answer = run(lambda: _search(settings, text, wanted, mode, named))
+    _print_answer(answer, settings, as_json=as_json, named=named)
+    if explain and answer.by_popularity:
+        note("nothing was searched for, so there is nothing to explain")
 
 
 def similar(
@@ -112,6 +134,8 @@ SEARCH_EXAMPLES = examples(
     """media-gateway search "heist" --where '{"metadata": "country", "equals": "FR"}' --json""",
     'media-gateway search --words "Keanu matrix 1999"',
     'media-gateway search --hybrid "Nolan film about dreams -interstellar"',
+    'media-gateway search --interpret "90s movies about toys"',
+    'media-gateway search --interpret "war movies of the sixties" --keep war',
     "media-gateway search --vector query.npy -k 5",
     'media-gateway search "a quiet evening" --max-rating 4 --explain',
 )
@@ -121,15 +145,21 @@ SIMILAR_EXAMPLES = examples(
 )
 
 
-async def _search(settings: "Settings", text: str, wanted: Wanted, mode: Mode) -> Answer:
+async def _search(settings: "Settings", text: str, wanted: Wanted, mode: Mode, named: "Interpreted | None") -> Answer:
     from media_gateway.wiring import open_collection, open_gateway
 
-    if mode.mode != "words":
+    is_filter_alone = named is not None and named.is_filter_alone
+    left = text if named is None else named.text
+    if mode.mode != "words" or is_filter_alone:
         async with open_gateway(settings, writable=False) as gateway:
-            return await timed_search(gateway, text, wanted, mode)
+            if is_filter_alone and (answer := await timed_popular(gateway, wanted)) is not None:
+                return answer
+            if mode.mode == "words":
+                return await timed_words(gateway.store, left, wanted)
+            return await timed_search(gateway, left, wanted, mode)
     store = await open_collection(settings)
     try:
-        return await timed_words(store, text, wanted)
+        return await timed_words(store, left, wanted)
     finally:
         await store.aclose()
 
@@ -159,18 +189,29 @@ async def _similar(settings: "Settings", key: str, wanted: Wanted) -> Answer:
         await store.aclose()
 
 
-def _print_answer(answer: Answer, settings: "Settings", *, as_json: bool) -> None:
+def _print_answer(answer: Answer, settings: "Settings", *, as_json: bool, named: "Interpreted | None" = None) -> None:
     line = f"{timing(answer, 'to load the model and embed the text')}; {place(settings)}"
     if as_json:
-        hits = [hit_as_json(hit) for hit in answer.result.hits]
-        found = answer.explanation
-        print_json(hits if found is None else {"hits": hits, "explanation": explanation_as_json(found)})
+        print_json(_answer_as_json(answer, named))
         note(line)
     else:
         if answer.result.hits:
             print_hits(answer.result.hits)
+        if named is not None:
+            typer.echo(interpretation_line(named, by_popularity=answer.by_popularity))
         typer.echo(line)
         if answer.explanation is not None:
             print_explanation(answer.explanation)
     if answer.is_empty:
         note("nothing is loaded there yet; try: media-gateway load sample")
+
+
+def _answer_as_json(answer: Answer, named: "Interpreted | None") -> list[dict[str, Any]] | dict[str, Any]:
+    """Return a list of hits or, where more was asked for, an object that has them."""
+    hits = [hit_as_json(hit) for hit in answer.result.hits]
+    beside: dict[str, Any] = {}
+    if named is not None:
+        beside |= named.as_json() | {"ordered_by": "popularity" if answer.by_popularity else "score"}
+    if answer.explanation is not None:
+        beside["explanation"] = explanation_as_json(answer.explanation)
+    return {"hits": hits, **beside} if beside else hits

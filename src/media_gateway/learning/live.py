@@ -7,6 +7,7 @@ from typing import Any, Final
 from media_gateway.database.faults import faults_translated
 from media_gateway.learning.events.table import Lend
 from media_gateway.learning.interests.fusion import SOURCES
+from media_gateway.learning.postgres.standing import STANDINGS
 
 # Clicked is what the user clicked or watched within a day of its being shown. The quality of a list is its NDCG, where it
 # was clicked at all; its novelty is how few users like what it shows, in bits. Sources and versions that are not the
@@ -50,7 +51,7 @@ SELECT
 """
 _MOST: Final = 20_000
 """Exposures that are looked at, the latest: two thousand lists."""
-_OWN_SOURCES: Final = [*SOURCES, "rated"]
+_OWN_SOURCES: Final = [*SOURCES, *STANDINGS]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,26 +2,19 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 from media_gateway.contracts import Learning
 from media_gateway.errors import InvalidRequestError, UnsupportedError, shown
 from media_gateway.filters import Condition
 from media_gateway.learning.events import EventTable, EventWriter, new_id
 from media_gateway.learning.events.table import Lend
-from media_gateway.learning.interests.fusion import SOURCES, VECTOR_SOURCES
 from media_gateway.learning.live import LiveFigures, live_figures
 from media_gateway.learning.postgres.recommending import Ranked, Recommender
 from media_gateway.learning.preferences import PreferenceTable
+from media_gateway.learning.wording import reason_of
 from media_gateway.models import MAX_K, Recommendations, Recommended, UserPreferences, WatchEvent
 from media_gateway.validation import checked_key, checked_keys
-
-_POPULAR: Final = {
-    "popularity": "liked by many",
-    "recent": "liked by many lately",
-    "newest": "liked by many these days",
-}
-_Shares: TypeAlias = Mapping[str, float]
 
 
 class PostgresLearning(Learning):
@@ -143,16 +136,6 @@ def _recommended(ranked: Ranked) -> Recommended:
         shares=made.shares,
         because=made.because,
         because_title=ranked.because_title,
-        reason=_reason(made.shares, made.because, ranked.because_title),
+        reason=reason_of(ranked),
+        by=ranked.by,
     )
-
-
-def _reason(shares: _Shares, because: str | None, title: str | None) -> str:
-    if not any(shares.values()):
-        return "well rated"
-    taste = sum(shares[name] for name in SOURCES[:VECTOR_SOURCES])
-    most = max(SOURCES[VECTOR_SOURCES:], key=lambda name: shares[name])
-    if because is None:
-        return "close to what you watch" if taste > shares[most] else _POPULAR[most]
-    name = title or because
-    return f"because you liked {name}" if taste >= shares[most] else f"{_POPULAR[most]}, and you liked {name}"

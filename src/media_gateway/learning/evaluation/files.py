@@ -1,20 +1,18 @@
 """An evaluation as files: JSON of all figures, and Parquet of all rankings."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from media_gateway.errors import FileFormatError, InvalidInputError
 from media_gateway.learning.evaluation.log import EventLog
 from media_gateway.learning.evaluation.metrics import Estimate
+from media_gateway.learning.evaluation.report import Results, tables
 from media_gateway.learning.evaluation.results import Evaluation
 from media_gateway.learning.interests.arrays import places
-
-_PARTS: Final = frozenset({"learner", "ms_an_event", "ndcg_at_10", "goals", "chosen", "incremental", "forgetting", "queries"})
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -53,28 +51,23 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the figures *results* to the JSON file *path*; one that is not a number is written as null."""
+def write_results(path: Path, results: Results) -> None:
+    """Write the figures *results* to the JSON file *path*; what is not a number is written as null."""
     path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def read_results(path: Path) -> dict[str, Any]:
+def read_results(path: Path) -> Results:
     """Return the figures that `write_results` wrote to *path*; raises FileFormatError when they are not there."""
     try:
-        results = orjson.loads(path.read_bytes())
-        missing = sorted(_PARTS - results.keys())
-    except (OSError, ValueError, AttributeError) as error:
-        raise _no_results(path, str(error)) from error
-    if missing:
-        raise _no_results(path, f"it has no {missing[0]}")
+        results: Results = orjson.loads(path.read_bytes())
+        # What no tables can be made of lacks something.
+        tables(results)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise FileFormatError(
+            f"{path} holds no results of media-gateway learn evaluate ({error}); name a file that it wrote by --json",
+            path=str(path),
+        ) from error
     return results
-
-
-def _no_results(path: Path, reason: str) -> FileFormatError:
-    return FileFormatError(
-        f"{path} holds no results of media-gateway learn evaluate ({reason}); name a file that it wrote with --json",
-        path=str(path),
-    )
 
 
 def write_recommendations(evaluation: Evaluation, log: EventLog, path: Path) -> None:
@@ -110,7 +103,7 @@ def write_recommendations(evaluation: Evaluation, log: EventLog, path: Path) -> 
 
 
 def _rounded(estimate: Estimate) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in asdict(estimate).items()}
+    return {name: round(value, 6) for name, value in asdict(estimate).items()}
 
 
 def _finite(parameters: dict[str, float]) -> dict[str, float | str]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from media_gateway.drawing import GREY, PALETTE, legend, svg_axes
 from media_gateway.learning.evaluation.queries import METHODS as QUERY_METHODS
-from media_gateway.learning.evaluation.ranking import OURS
 
 _MARKERS: Final = "Dosv^PXh"
 _ABREAST: Final = 0.8
-"""The share of the room between two groups that the marks of one take."""
+"""The share of the room between two groups that the marks of one take at most."""
+_APART: Final = 0.15
+"""The share of it between two marks, where there are few."""
 _COLUMNS: Final = 4
 
 
@@ -38,6 +39,7 @@ def _methods(path: Path, protocols: Mapping[str, Any]) -> None:
     with svg_axes(path, size=(7.2, 4.4)) as axes:
         _abreast(axes, list(protocols), series)
         axes.set_ylabel("NDCG@10, 95 % interval")
+        axes.set_ylim(bottom=0.0)
 
 
 def _queries(path: Path, found: Mapping[str, Any]) -> None:
@@ -46,6 +48,7 @@ def _queries(path: Path, found: Mapping[str, Any]) -> None:
     with svg_axes(path, size=(7.2, 3.6)) as axes:
         _abreast(axes, list(groups.values()), series)
         axes.set_ylabel("NDCG@10, 95 % interval")
+        axes.set_ylim(bottom=0.0)
 
 
 def _ratios(results: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -62,7 +65,7 @@ def _ratios(results: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any
 
 def _kept(path: Path, found: Mapping[str, tuple[str, Mapping[str, Any]]], goals: Sequence[Mapping[str, Any]]) -> None:
     wanted = {goal["goal"]: goal["wanted"] for goal in goals}
-    levels = [wanted[name] for name, _ in found.values()]
+    levels = [wanted.get(name, float("nan")) for name, _ in found.values()]
     with svg_axes(path, size=(7.2, 3.4)) as axes:
         axes.axhline(1.0, color=GREY, linewidth=0.8)
         axes.plot(range(len(found)), levels, "_", color=GREY, markersize=28, markeredgewidth=1.6, label="goal")
@@ -73,25 +76,24 @@ def _kept(path: Path, found: Mapping[str, tuple[str, Mapping[str, Any]]], goals:
 def _abreast(axes: Any, groups: Sequence[str], series: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> None:
     """Draw the estimates of *series* with their intervals, one for each of *groups*, where those of a group stand abreast.
 
-    Our method takes the first colour; where nothing is known nothing is drawn.
+    The last of *series* is what the plot is about. Where nothing is known nothing is drawn.
     """
-    order = sorted(series, key=lambda name: name != OURS)
-    step = _ABREAST / len(series)
+    last = len(series) - 1
+    step = min(_ABREAST / len(series), _APART)
     for place, (name, estimates) in enumerate(series.items()):
-        look = order.index(name) % len(PALETTE)
-        rows = [_row(estimate) for estimate in estimates]
-        value, low, high = np.array(rows, dtype=np.float64).T
+        value, low, high = np.array([_row(estimate) for estimate in estimates], dtype=np.float64).T
         axes.errorbar(
-            np.arange(len(groups)) + (place - (len(series) - 1) / 2) * step,
+            np.arange(len(groups)) + (place - last / 2) * step,
             value,
             yerr=(value - low, high - value),
-            fmt=_MARKERS[look],
-            color=PALETTE[look],
-            markersize=6 if name == OURS else 4.5,
-            elinewidth=2.0 if name == OURS else 1.2,
+            fmt=_MARKERS[last - place],
+            color=PALETTE[last - place],
+            markersize=6 if place == last else 4.5,
+            elinewidth=2.0 if place == last else 1.2,
             label=name,
         )
     axes.set_xticks(range(len(groups)), groups)
+    axes.set_xlim(-0.5, len(groups) - 0.5)
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=_COLUMNS)
 
 

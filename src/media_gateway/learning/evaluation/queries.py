@@ -130,10 +130,7 @@ def _results(every: Sequence[Query], newcomers: Mapping[int, Ids], rank: Callabl
         for group, places in groups.items()
         for method in METHODS
     }
-    means = {
-        group: {method: mean_estimate(*found[group, method]) for method in METHODS}
-        for group in groups
-    }
+    means = {group: {method: mean_estimate(*found[group, method]) for method in METHODS} for group in groups}
     users = {group: found[group, STATIC][1] for group in groups}
     return QueryResults(
         count=len(groups["seen"]) + len(groups["held_out"]),

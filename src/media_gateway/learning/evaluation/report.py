@@ -17,18 +17,17 @@ def write_report(path: Path, results: Results) -> None:
     Raises UnsupportedError without the package matplotlib.
     """
     folder = path.with_suffix("")
-    drawn = {
-        section: f"![{title}]({folder.name}/{name})" for section, (name, title) in plots(folder, results).items()
-    }
-    path.write_text(f"# Evaluation\n\n{tables(results, drawn)}", encoding="utf-8")
+    drawn = plots(folder, results)
+    pictures = {section: f"![{title}]({folder.name}/{name})" for section, (name, title) in drawn.items()}
+    path.write_text(f"# Evaluation\n\n{tables(results, pictures)}", encoding="utf-8")
 
 
-def tables(results: Results, plots: Mapping[str, str] | None = None) -> str:
+def tables(results: Results, pictures: Mapping[str, str] | None = None) -> str:
     """Return all figures of *results* as Markdown: goals, methods by protocol, chosen settings, queries, forgetting.
 
-    Beneath the heading of a section stands what *plots* has for it.
+    Beneath the heading of a section stands what *pictures* has for it.
     """
-    parts = {
+    texts = {
         "Goals": _goals(results),
         "Methods": _methods(results),
         "Event by event": _incremental(results),
@@ -36,16 +35,23 @@ def tables(results: Results, plots: Mapping[str, str] | None = None) -> str:
         "Queries": _queries(results),
         "Settings of the others": _chosen(results),
     }
-    drawn = plots or {}
-    return "\n\n".join(
-        "\n\n".join(part for part in (f"## {name}", drawn.get(name), text) if part)
-        for name, text in parts.items()
-        if text
-    ) + "\n"
+    pictures = pictures or {}
+    parts: list[str] = []
+    for name, text in texts.items():
+        if text:
+            parts += [f"## {name}", *([pictures[name]] if name in pictures else []), text]
+    return "\n\n".join(parts) + "\n"
+
+
+def methods_of(results: Results) -> list[str]:
+    """Return the methods that *results* tell of, ours last."""
+    return list(dict.fromkeys(name for found in results["ndcg_at_10"].values() for name in found["methods"]))
 
 
 def written(estimate: Mapping[str, float | None]) -> str:
-    """Return value and interval as they are written here: .366 (.331-.402)."""
+    """Return value and interval as they are written here: .366 (.331-.402); "-" where nothing could be measured."""
+    if estimate["value"] is None:
+        return "-"
     return f"{_number(estimate['value'])} ({_number(estimate['low'])}-{_number(estimate['high'])})"
 
 
@@ -71,14 +77,13 @@ def _goals(results: Results) -> str:
 
 def _methods(results: Results) -> str:
     protocols: Results = results["ndcg_at_10"]
-    methods: list[str] = list(dict.fromkeys(name for found in protocols.values() for name in found["methods"]))
     header = ["method", *(f"{name} ({found['users']} users)" for name, found in protocols.items())]
     rows = [
         [
             f"**{method}**" if method == OURS else method,
             *(written(found["methods"][method]) for found in protocols.values()),
         ]
-        for method in methods
+        for method in methods_of(results)
     ]
     about = "NDCG@10."
     if results["learner"] is not None:

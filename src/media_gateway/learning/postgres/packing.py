@@ -50,6 +50,11 @@ def integers(values: object) -> Integers:
     return Integers(values=np.asarray(values, dtype=np.int64))
 
 
+def vector_bytes(dimension: int) -> int:
+    """Return how many bytes a packed vector of *dimension* numbers takes."""
+    return 4 + 4 * dimension
+
+
 def layout(*fields: str | tuple[str, int]) -> np.dtype[np.void]:
     """Return how a packed row is laid out: a name is an `int4`, "name:f8" a `float8`, a pair a vector of that length."""
     types: list[Any] = []

@@ -12,19 +12,18 @@ from media_gateway.database.statements import filled
 from media_gateway.learning.interests.arrays import Ids, Numbers, ids
 from media_gateway.learning.interests.scoring import VectorRows
 from media_gateway.learning.interests.settings import InterestSettings
-from media_gateway.learning.postgres.packing import integers, layout, unpacked
+from media_gateway.learning.postgres.packing import integers, layout, unpacked, vector_bytes
 
 # An item whose record was removed has no text any more: it counts as the mean of all.
-_ITEMS: Final = """
-SELECT string_agg(
+_PACKED: Final = """
     int4send(i.number) || int4send(i.likes) || float8send(coalesce(i.heat_lasting, '-Infinity'))
     || float8send(coalesce(i.heat_recent, '-Infinity')) || float8send(coalesce(i.heat_newest, '-Infinity'))
-    || {{type}}_send(v.shown) || {{type}}_send(coalesce(v.factors, %(none)s))
-    || {{type}}_send(coalesce(c.vector, %(mean)s)), '')
-FROM interest_items AS i JOIN interest_vectors AS v ON v.item = i.number
-    LEFT JOIN content_vectors AS c ON c.id = i.key
-WHERE i.number = ANY(%(items)s)
-"""
+    || {{type}}_send(v.shown) || coalesce({{type}}_send(v.factors), decode(repeat('00', %(factors_bytes)s), 'hex'))
+    || int4send((c.id IS NOT NULL)::integer)
+    || coalesce({{type}}_send(c.vector), decode(repeat('00', %(text_bytes)s), 'hex'))"""
+_TABLES: Final = """
+    interest_items AS i JOIN interest_vectors AS v ON v.item = i.number LEFT JOIN content_vectors AS c ON c.id = i.key"""
+_ITEMS: Final = "SELECT string_agg({{packed}}, '') FROM {{tables}} WHERE i.number = ANY(%(items)s)"
 _LEARNED: Final = """
 SELECT string_agg(int4send(i.number) || int4send(i.likes) || {{type}}_send(v.learned), '')
 FROM interest_items AS i JOIN interest_vectors AS v ON v.item = i.number
@@ -87,7 +86,15 @@ class RowReader:
 
     def __init__(self, engine: Engine, settings: InterestSettings, dimension: int) -> None:
         names = {"type": engine.vector_type}
-        self._items: LiteralString = filled(_ITEMS, names)
+        self.packed: LiteralString = filled(_PACKED, names)
+        """An expression of what `read` reads of the item of a row of `tables`."""
+        self.tables: LiteralString = _TABLES
+        self.values: dict[str, Any] = {
+            "factors_bytes": vector_bytes(settings.ials_dimension),
+            "text_bytes": vector_bytes(dimension),
+        }
+        """What `packed` needs to be bound."""
+        self._items: LiteralString = filled(_ITEMS, {"packed": self.packed, "tables": self.tables})
         self._learned: LiteralString = filled(_LEARNED, names)
         self._settings = settings
         self._item_row = layout(
@@ -98,16 +105,25 @@ class RowReader:
             "newest:f8",
             ("behaviour", settings.dimension),
             ("ials", settings.ials_dimension),
+            "has_text",
             ("text", dimension),
         )
         self._learned_row = layout("item", "likes", ("learned", settings.dimension))
-        self._no_factors = np.zeros(settings.ials_dimension, dtype=np.float32)
 
     async def items(self, connection: AsyncConnection[Any], items: Ids, text_mean: Numbers) -> ItemRows:
         """Return the rows of *items*, their text centred by *text_mean*; unknown ones are left out."""
-        values = {"items": integers(items), "none": self._no_factors, "mean": text_mean.astype(np.float32)}
-        rows = unpacked(await _value(connection, self._items, values), self._item_row)
+        return self.read(await self.packed_items(connection, items), text_mean)
+
+    async def packed_items(self, connection: AsyncConnection[Any], items: Ids) -> bytes | None:
+        """Return the rows of *items* for `read`; unknown ones are left out."""
+        return await _value(connection, self._items, {**self.values, "items": integers(items)})
+
+    def read(self, packed: bytes | None, text_mean: Numbers) -> ItemRows:
+        """Return the rows that `packed` made of items, their text centred by *text_mean*; none for NULL."""
+        rows = unpacked(packed, self._item_row)
         rows = rows[np.argsort(rows["item"], kind="stable")]
+        text = rows["text"].astype(np.float64) - text_mean
+        text[rows["has_text"] == 0] = 0.0
         return ItemRows(
             items=rows["item"].astype(np.int64),
             likes=rows["likes"].astype(np.float64),
@@ -115,7 +131,7 @@ class RowReader:
             vectors=VectorRows(
                 behaviour=rows["behaviour"].astype(np.float64),
                 ials=rows["ials"].astype(np.float64),
-                text=rows["text"].astype(np.float64) - text_mean,
+                text=text,
             ),
         )
 

@@ -11,11 +11,11 @@ from media_gateway.errors import InvalidRequestError, UnsupportedError
 from media_gateway.filter_json import condition_from_json, condition_from_text
 from media_gateway.filters import Condition
 from media_gateway.gateway import Gateway
+from media_gateway.interpreting import Interpreted, interpreted, popular
 from media_gateway.models import Explanation, HybridWeights, SearchRequest, SearchResult
 from media_gateway.server.answering import TheGateway, TheKey, TheService, as_json, checked_k, found_as_json
 from media_gateway.server.auth import READ
 from media_gateway.server.documentation import EMBEDDED, STORED, answers
-from media_gateway.server.interpreting import interpreted, popular
 from media_gateway.server.routing import JsonRoute
 from media_gateway.server.wire.base import Flag
 from media_gateway.server.wire.search import FOUND_EXAMPLE, SEARCH_EXAMPLES, Found, SearchBody, SimilarQuery
@@ -40,16 +40,27 @@ async def search(
     _check_together(body)
     k = checked_k(body.k, service.settings.http_max_k)
     where = None if body.where is None else condition_from_json(body.where)
-    asked = interpreted(body, where)
+    named = _interpreted(body, where)
+    if named is not None:
+        body, where = body.model_copy(update={"text": named.text}), named.where
     began = time.perf_counter()
-    popularly = await popular(gateway, asked, k) if asked.is_filter_alone else None
-    result = popularly or await _found(gateway, asked.body, k, asked.where)
+    popularly = None
+    if named is not None and named.is_filter_alone and body.min_score is None:
+        popularly = await popular(gateway, where, k=k, user=body.user)
+    result = popularly or await _found(gateway, body, k, where)
     milliseconds = (time.perf_counter() - began) * 1000
     answer = await found_as_json(gateway.store, result, milliseconds, with_vectors=vector)
     answer["ordered_by"] = "popularity" if popularly is not None else "score"
-    if body.explain:
-        answer["explanation"] = asdict(await _explained(gateway, asked.body, k, asked.where))
-    return as_json(answer | asked.shown())
+    if body.explain and popularly is None:
+        answer["explanation"] = asdict(await _explained(gateway, body, k, where))
+    return as_json(answer if named is None else answer | named.as_json())
+
+
+def _interpreted(body: SearchBody, where: Condition | None) -> Interpreted | None:
+    """Return what *body* asks for where its words may name filters beside *where*, None where they may not."""
+    if not body.interpret or body.text is None:
+        return None
+    return interpreted(body.text, where, keep=body.keep)
 
 
 @router.get(
