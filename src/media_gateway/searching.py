@@ -9,11 +9,27 @@ from media_gateway.errors import UnsupportedError
 from media_gateway.models import Explanation, LoggedSearch, SearchKind, SearchRequest, SearchResult
 
 
-class Searching:
-    """Searches *store*, and gives *log* what it wants of them; None wants nothing."""
+class StoreInUse:
+    """The store that a gateway answers by, which another one may follow while it runs."""
 
-    def __init__(self, store: VectorStore, log: SearchLog | None) -> None:
-        self._store = store
+    def __init__(self, store: VectorStore) -> None:
+        self.store = store
+        """Looked up for each call: what is under way ends with the store that it began with."""
+
+    def turn_to(self, store: VectorStore) -> None:
+        """Answer by *store*, of the same space, from now on; the former one is not closed."""
+        self.store = store
+
+    async def aclose(self) -> None:
+        """Close the store that is in use by then."""
+        await self.store.aclose()
+
+
+class Searching:
+    """Searches the store in use, and gives *log* what it wants of them; None wants nothing."""
+
+    def __init__(self, use: StoreInUse, log: SearchLog | None) -> None:
+        self._use = use
         self._log = log
 
     async def find(
@@ -24,10 +40,10 @@ class Searching:
             request = replace(request, user=user)
         log = self._log
         if log is None or request.vector is None or not log.wants():
-            return await self._store.search(request)
+            return await self._use.store.search(request)
         at = datetime.now(UTC)
         began = time.perf_counter()
-        result = await self._store.search(request)
+        result = await self._use.store.search(request)
         log.add(
             LoggedSearch(
                 at=at,
@@ -46,10 +62,11 @@ class Searching:
 
     async def explain(self, request: SearchRequest) -> Explanation:
         """Return how the store answers *request*; raises UnsupportedError where it cannot tell."""
-        if not isinstance(self._store, Explains):
+        store = self._use.store
+        if not isinstance(store, Explains):
             raise UnsupportedError(
                 "this store cannot tell how it searches; open the memory or the postgres store itself",
                 feature="explain",
-                store=type(self._store).__name__,
+                store=type(store).__name__,
             )
-        return await self._store.explain(request)
+        return await store.explain(request)

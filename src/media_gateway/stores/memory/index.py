@@ -7,6 +7,7 @@ with two threads, none with one). So a node whose record is gone stays as a wayp
 and the graph is built anew when there are too many of them.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,9 @@ from media_gateway.stores.memory.tuning import IndexTuning
 NAME: Final = "usearch hnsw f16"
 _WINDOW: Final = 8192
 _NONE: Final[Slots] = np.empty(0, dtype=np.intp)
+_NO_NODE: Final = -1
+_HELD: Final = -2
+"""No node yet, and none until it is released."""
 _SPARE: Final = 16
 """Candidates beyond twice the number wanted, as far as the width finds them anyway, which costs next to nothing."""
 _BLUR: Final = 0.005
@@ -48,7 +52,8 @@ class Nearby:
         """Return the slots of all that may be among the best *k*, which stored vectors have to tell."""
         if len(self.slots) <= k:
             return self.slots
-        return self.slots[: np.count_nonzero(self.distances <= self.distances[k - 1] + _BLUR)]
+        distances: list[float] = self.distances.tolist()
+        return self.slots[: bisect_right(distances, distances[k - 1] + _BLUR)]
 
 
 class Graph:
@@ -63,6 +68,8 @@ class Graph:
             expansion_add=tuning.expansion_add,
             expansion_search=tuning.first_expansion,
         )
+        # What `Index.search` wraps in four calls, which cost a search 25 µs: a tenth of it.
+        self._search: Any = self._index._compiled.search_many  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._expansion = tuning.first_expansion
         self._slots = GrowingArray(np.int64)
 
@@ -88,15 +95,25 @@ class Graph:
         self.slots[begin:] = slots
 
     def search(self, unit: Vector, count: int, expansion: int) -> Nearby:
-        """Return the *count* nodes nearest to *unit* and some more, as far as found; records that are gone are left out."""
+        """Return the slots of the *count* nodes nearest to *unit* and some more, as far as found."""
+        keys, distances, found = self._found(unit, count, expansion)
+        return Nearby(slots=self._slots.take(keys[0, :found].view(np.int64)), distances=distances[0, :found])
+
+    def best(self, unit: Vector, k: int, expansion: int) -> Slots:
+        """Return what `Nearby.best` does of what `search` returns, in half the time."""
+        keys, distances, found = self._found(unit, k, expansion)
+        near: list[float] = distances.tolist()[0]
+        if found > k:
+            found = bisect_right(near, near[k - 1] + _BLUR, k, found)
+        return self._slots.take(keys[0, :found].view(np.int64))
+
+    def _found(self, unit: Vector, count: int, expansion: int) -> tuple[Any, Any, int]:
+        """Return the numbers of nodes and their distances, each (1, n), and how many of them count."""
         if expansion != self._expansion:
             self._index.expansion_search = self._expansion = expansion
-        wanted = max(count, min(expansion, 2 * count + _SPARE))
-        found = self._index.search(unit, min(wanted, len(self)), threads=1)
-        slots = self.slots[np.asarray(found.keys).view(np.int64)]
-        nearby = Nearby(slots=slots, distances=np.asarray(found.distances))
-        there = slots >= 0
-        return nearby if there.all() else nearby.where(there)
+        wanted = min(max(count, min(expansion, 2 * count + _SPARE)), len(self._slots))
+        keys, distances, counts, *_ = self._search(unit.reshape(1, -1), wanted, False, 1)
+        return keys, distances, counts.item()
 
     def saved(self) -> bytearray:
         """Return the graph, without the slots, as bytes."""
@@ -116,11 +133,13 @@ class Calibration:
     """The efSearch value that reached the recall target: *expansion*, measured when there were *count* records.
 
     *expansion* is None when none of the values did: then the store scans. *recall* is None before it was measured.
+    *is_witnessed* tells that it was measured by records that had no nodes.
     """
 
     expansion: int | None
     recall: float | None
     count: int
+    is_witnessed: bool = False
 
 
 class VectorIndex:
@@ -136,7 +155,8 @@ class VectorIndex:
         self.gone = 0
         self.calibration = Calibration(expansion=tuning.first_expansion, recall=None, count=0)
         self._node_of: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._settled = 0
+        self._settled = self._given = 0
+        self.held: Slots = _NONE
 
     @property
     def living(self) -> int:
@@ -172,6 +192,11 @@ class VectorIndex:
         self.gone += len(nodes)
         self._node_of[slots] = -1
 
+    def search(self, unit: Vector, count: int, expansion: int) -> Nearby:
+        """Return what `Graph.search` does, without records that are gone."""
+        nearby = self.graph.search(unit, count, expansion)
+        return nearby.where(nearby.slots >= 0) if self.gone else nearby
+
     def pending(self, records: Records, end: int) -> Slots:
         """Return the slots below *end* of the records that have no node yet, ascending."""
         begin = min(self._settled, end)
@@ -182,16 +207,34 @@ class VectorIndex:
         return waiting
 
     def next_pending(self, records: Records, end: int, limit: int) -> Slots:
-        """Return up to *limit* of what `pending` returns, without looking at the rest."""
-        begin = min(self._settled, end)
+        """Return up to *limit* of what `pending` returns, but for those held, without looking at the rest."""
+        begin = min(self._given, end)
         while begin < end:
             upto = min(begin + _WINDOW, end)
-            waiting = np.flatnonzero(records.alive[begin:upto] & (self._node_of[begin:upto] < 0)) + begin
-            self._settled = int(waiting[0]) if len(waiting) else upto
+            waiting = np.flatnonzero(records.alive[begin:upto] & (self._node_of[begin:upto] == _NO_NODE)) + begin
+            self._given = int(waiting[0]) if len(waiting) else upto
             if len(waiting):
                 return waiting[:limit]
             begin = upto
         return _NONE
+
+    def hold(self, slots: Slots) -> None:
+        """Give *slots*, which have no nodes, none before they are released."""
+        self._node_of[slots] = _HELD
+        self.held = slots
+
+    def release(self) -> None:
+        """Let those that are held have their turn."""
+        self._node_of[self.held[self._node_of[self.held] == _HELD]] = _NO_NODE
+        self._forget()
+
+    def _forget(self) -> None:
+        self.held = _NONE
+        self._settled = self._given = 0
+
+    def nodes_of(self, slots: Slots) -> npt.NDArray[np.int64]:
+        """Return the nodes of *slots*, below 0 where there is none."""
+        return self._node_of[slots]
 
     def add(self, slots: Slots, records: Records) -> None:
         """Give each of *slots* a node."""
@@ -211,7 +254,7 @@ class VectorIndex:
         self._node_of[slots[nodes]] = nodes
         self.graph = graph
         self.gone = len(slots) - len(nodes)
-        self._settled = 0
+        self._forget()
 
     def compact(self, moved: Slots) -> None:
         """Renumber slots: *moved* gives for each old slot its new one, -1 for those that go."""
@@ -221,7 +264,7 @@ class VectorIndex:
         nodes = np.flatnonzero(slots >= 0)
         self._node_of = np.full(int(np.count_nonzero(moved >= 0)), -1, dtype=np.int64)
         self._node_of[slots[nodes]] = nodes
-        self._settled = 0
+        self._forget()
 
     def facts(self) -> Mapping[str, Any]:
         """Return what a file says about the index beside the graph."""
@@ -231,6 +274,7 @@ class VectorIndex:
             "expansion_add": self._tuning.expansion_add,
             "expansion": found.expansion,
             "recall": found.recall,
+            "is_witnessed": found.is_witnessed,
             "calibrated_at": found.count,
         }
 

@@ -1,29 +1,23 @@
-"""The thread that keeps the index: gives nodes to new records, builds the graph anew, measures its recall."""
+"""The thread that keeps the index: gives nodes to new records, builds the graph anew, has its recall measured."""
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from media_gateway.stores.memory.calibration import RECALL_AT, Trial, trials_of
+import numpy as np
+
+from media_gateway.stores.memory.calibrator import PAUSE_SECONDS, Calibrator
 from media_gateway.stores.memory.collection import Collection
-from media_gateway.stores.memory.index import Calibration, Graph, units_of
-from media_gateway.stores.memory.records import RecordsView
+from media_gateway.stores.memory.index import Graph, units_of
 
 _log = logging.getLogger(__name__)
 
 _HELD_SECONDS: Final = 0.002
 """How long one step may hold the lock, and a search on the event loop wait for it."""
-_PAUSE_SECONDS: Final = 0.00005
-"""Between steps: a thread that waits for a lock gets it only when the holder lets go for a moment."""
 _MOST_AT_ONCE: Final = 256
 _REBUILD_STEP: Final = 64
 _FEWEST_GONE: Final = 1_000
-_SAFETY: Final = 0.01
-"""How far above its target the recall is calibrated: twice the standard error of 400 queries at .95 (0.4 %), and a little
-because trials are easier than queries held out where the records are short texts (0.7 % at a width of 40)."""
-_PERFECT: Final = 0.9975
 
 
 class Indexer:
@@ -31,7 +25,7 @@ class Indexer:
 
     def __init__(self, collection: Collection, recall_target: float) -> None:
         self._collection = collection
-        self._goal = min(recall_target + _SAFETY, max(_PERFECT, recall_target))
+        self._calibrator = Calibrator(collection, recall_target, lambda: self._is_stopped)
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._has_work = False
@@ -72,16 +66,12 @@ class Indexer:
             return collection.wants_index() and (
                 len(collection.index.next_pending(collection.records, collection.shown, 1)) > 0
                 or self._is_worn()
-                or self._is_uncalibrated()
+                or self._calibrator.is_due()
             )
 
     def _is_worn(self) -> bool:
         index = self._collection.index
         return index.gone > max(_FEWEST_GONE, self._collection.tuning.rebuild_share * len(index.graph))
-
-    def _is_uncalibrated(self) -> bool:
-        index = self._collection.index
-        return index.living >= 2 * index.calibration.count
 
     def _run(self) -> None:
         while True:
@@ -105,15 +95,19 @@ class Indexer:
         return True
 
     def _work(self) -> None:
+        self._calibrator.hold_back()
         while not self._is_stopped and self._is_due():
             if self._collection.index.gone and self._is_worn():
                 self._rebuild()
             elif not self._add_some():
-                self._calibrate()
+                self._calibrator.go_on()
 
     def _add_some(self) -> bool:
         """Give nodes to as many records as fit into one step; tell whether there were any."""
         collection = self._collection
+        with collection.lock:
+            slots = collection.index.next_pending(collection.records, collection.shown, self._step)
+        self._calibrator.meet(slots)
         with self.graph_mutex, collection.lock:
             begun = time.perf_counter()
             slots = collection.index.next_pending(collection.records, collection.shown, self._step)
@@ -123,7 +117,7 @@ class Indexer:
             took = time.perf_counter() - begun
         fitting = int(len(slots) * _HELD_SECONDS / max(took, 1e-6))
         self._step = min(max(fitting, 1), 2 * self._step, _MOST_AT_ONCE)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         return True
 
     def _rebuild(self) -> None:
@@ -131,6 +125,8 @@ class Indexer:
         with collection.lock:
             slots, view, generation = collection.records.living(), collection.records.view(), collection.generation
         graph = Graph(collection.space.dimension, collection.tuning)
+        left_out = self._calibrator.sample(slots)
+        slots = np.setdiff1d(slots, left_out, assume_unique=True)
         for begin in range(0, len(slots), _REBUILD_STEP):
             if self._is_stopped or generation != collection.generation:
                 return
@@ -139,37 +135,4 @@ class Indexer:
         with self.graph_mutex, collection.lock:
             if generation == collection.generation:
                 collection.index.adopt(graph, collection.records.alive)
-
-    def _calibrate(self) -> None:
-        """Choose the smallest efSearch that finds enough of the true neighbours."""
-        collection = self._collection
-        with collection.lock:
-            slots, view = collection.records.living(), collection.records.view()
-            living, generation = collection.index.living, collection.generation
-        trials = trials_of(view, slots)
-        found = 1.0
-        for expansion in collection.tuning.expansions:
-            if self._is_stopped or generation != collection.generation:
-                return
-            found = self._recall(view, trials, expansion)
-            if found >= self._goal:
-                self._take(Calibration(expansion=expansion, recall=found, count=living))
-                return
-        _log.warning("the index finds %.3f of the true neighbours at best; searches scan instead", found)
-        self._take(Calibration(expansion=None, recall=found, count=living))
-
-    def _recall(self, view: RecordsView, trials: Sequence[Trial], expansion: int) -> float:
-        collection = self._collection
-        found = 0
-        for trial in trials:
-            with collection.lock:
-                index = collection.index
-                count = RECALL_AT + (index.gone * RECALL_AT) // max(index.living, 1)
-                nearby = index.graph.search(trial.query.unit, count, expansion)
-            found += trial.hits(view, nearby.best(RECALL_AT))
-            time.sleep(_PAUSE_SECONDS)
-        return found / max(sum(trial.count for trial in trials), 1)
-
-    def _take(self, calibration: Calibration) -> None:
-        with self._collection.lock:
-            self._collection.index.calibration = calibration
+                self._calibrator.begin_anew(left_out)

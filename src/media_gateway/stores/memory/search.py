@@ -2,25 +2,32 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import anyio.to_thread
 import numpy as np
 
-from media_gateway.json_values import parse
+from media_gateway.errors import StoreError
 from media_gateway.models import Explanation, Hit, SearchRequest, SearchResult
+from media_gateway.stores.memory.calibration import RECALL_AT
 from media_gateway.stores.memory.collection import Collection
-from media_gateway.stores.memory.exact import GATHERING_COST, Query, above, nearest, rows_read
+from media_gateway.stores.memory.exact import GATHERING_COST, ONE_PASS, Query, nearest, rows_read
 from media_gateway.stores.memory.index import NAME
 from media_gateway.stores.memory.records import Mask, RecordsView, Slots
 
 _MARGIN = 1.2
 """Candidates fetched over the number that would be needed if the filter were spread evenly."""
+_WIDE = 48
+"""Up to here a calibrated width grows with k and with what a filter leaves out; beyond, candidates fetched decide."""
+_FEW = 64
+"""Records that never take long to compare."""
+_FEW_HITS = 500
+_CHEAPER = "the index is cheaper than comparing all that qualify"
 _GROWTH = 4
 """By how much more candidates are fetched when the first were too few."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, slots=True)  # not frozen: made for every search, in a third of the time
 class Contest:
     """The records that are compared for a request, and *exact*: whether they are all that qualify.
 
@@ -37,20 +44,24 @@ class Contest:
     reason: str
     expansion: int | None
 
-    @property
-    def floats(self) -> int:
-        """About how many numbers are read to answer."""
-        return rows_read(self.slots) * len(self.query.unit)
+    def is_quick(self, most_floats: int) -> bool:
+        """Tell whether comparing them reads at most *most_floats* numbers, and makes few hits."""
+        count, k = len(self.slots), self.request.k
+        if count <= _FEW:
+            return True
+        # Those of the index, when they are few, do not ascend.
+        rows = GATHERING_COST * count if count <= k + ONE_PASS else rows_read(self.slots)
+        return min(k, count) <= _FEW_HITS and rows * len(self.query.wide) <= most_floats
 
     def result(self) -> SearchResult:
         """Compare them, which may be done in any thread."""
         request = self.request
         best = nearest(self.records, self.slots, self.query, request.k) if len(self.slots) else []
-        found = above(best, request.min_score)
-        hits = [
-            Hit(key=self.records.keys[one.slot], score=one.score, metadata=parse(self.records.metadata[one.slot]))
-            for one in found
-        ]
+        if request.min_score is not None:
+            best = [one for one in best if -one[0] > request.min_score]
+        metadata = self.records.documents([slot for _, _, slot in best])
+        # Not -turned, which would make -0.0 of 0.
+        hits = [Hit.of(key, 0.0 - turned, entries) for (turned, key, _), entries in zip(best, metadata, strict=True)]
         return SearchResult(hits=hits, exact=self.exact, exhausted=len(hits) < request.k)
 
 
@@ -62,6 +73,9 @@ def contest(collection: Collection, request: SearchRequest) -> Contest | None:
     with collection.lock:
         if request.where is not None and collection.columns.missing(request.where):
             return None
+        plain = _plain(collection, request, query)
+        if plain is not None:
+            return plain
         field = _Field(collection, request)
         candidates = field.by_index(query)
         slots = field.slots() if candidates is None else candidates
@@ -78,10 +92,21 @@ def contest(collection: Collection, request: SearchRequest) -> Contest | None:
         )
 
 
-async def explanation(ready: Contest, answered: Callable[[Contest], Awaitable[SearchResult]]) -> Explanation:
-    """Return how *ready* is *answered*, and how long that took."""
+async def prepared(collection: Collection, request: SearchRequest) -> Contest:
+    """Make the columns that the filter of *request* needs, in a thread, and return who competes for it."""
+    ready: Contest | None = None
+    while ready is None and request.where is not None:
+        await anyio.to_thread.run_sync(collection.prepare, request.where)
+        ready = contest(collection, request)
+    if ready is None:
+        raise StoreError("the search could not be prepared")
+    return ready
+
+
+async def explanation(ready: Contest, loop_floats: int) -> Explanation:
+    """Return how *ready* is answered, and how long that took."""
     began = time.perf_counter()
-    result = await answered(ready)
+    result = ready.result() if ready.is_quick(loop_floats) else await anyio.to_thread.run_sync(ready.result)
     by_index = ready.expansion is not None
     return Explanation(
         backend="memory",
@@ -97,6 +122,35 @@ async def explanation(ready: Contest, answered: Callable[[Contest], Awaitable[Se
     )
 
 
+def _plain(collection: Collection, request: SearchRequest, query: Query) -> Contest | None:
+    """Return the contest of a search of all records by an index that has a node for each and no other.
+
+    None where it is not so plain: most searches are, and take a third less time for being told early.
+    """
+    index, tuning, k, matching = collection.index, collection.tuning, request.k, len(collection.records)
+    calibrated = index.calibration.expansion
+    is_asked_of_all = request.where is None and not request.exclude and not request.exact
+    is_whole = index.living == matching > k and not index.gone and collection.wants_index()
+    if calibrated is None or not is_asked_of_all or not is_whole or k > tuning.most_candidates:
+        return None
+    expansion = _width(calibrated, k, 1.0, k)
+    if _is_scan_cheaper(collection, matching, expansion):
+        return None
+    slots = index.graph.best(query.near_unit(), k, expansion)
+    if len(slots) < k:
+        return None
+    return Contest(
+        records=collection.records.view(),
+        slots=np.sort(slots) if len(slots) > k + ONE_PASS else slots,
+        request=request,
+        query=query,
+        exact=False,
+        matching=matching,
+        reason=_CHEAPER,
+        expansion=expansion,
+    )
+
+
 class _Field:
     """The records that qualify for one request, while the lock is held."""
 
@@ -104,8 +158,7 @@ class _Field:
         self._collection = collection
         self._request = request
         records, end = collection.records, collection.shown
-        places = (records.slot_of.get(key, -1) for key in set(request.exclude))
-        self._excluded = [slot for slot in places if slot >= 0]
+        self._excluded = records.slots_of(request.exclude) if request.exclude else []
         self._mask: Mask | None = None
         self.reason = ""
         self.expansion: int | None = None
@@ -151,26 +204,43 @@ class _Field:
         if share < 1:
             fetch = math.ceil(fetch / share * _MARGIN)
         while fetch <= tuning.most_candidates:
-            expansion = max(smallest, math.ceil(fetch * _MARGIN))
-            if min(GATHERING_COST * self.matching, collection.shown) <= tuning.candidate_cost * expansion:
+            expansion = _width(smallest, request.k, share, fetch)
+            if _is_scan_cheaper(collection, self.matching, expansion):
                 self.reason = (
                     "comparing all that qualify is cheaper than searching the index as widely as it would take"
                 )
                 return None
             self.expansion = expansion
-            found = index.graph.search(query.unit, fetch, expansion)
+            found = index.search(query.near_unit(), fetch, expansion)
             if self._is_narrowed:
                 found = found.where(self._passing(found.slots))
             if len(found) >= wanted:
-                self.reason = "the index is cheaper than comparing all that qualify"
+                self.reason = _CHEAPER
                 best = found.best(request.k)
                 # No record that waits for its node is among those found by nodes.
-                return np.sort(np.concatenate([best, waiting]) if len(waiting) else best)
+                if len(waiting):
+                    best = np.concatenate([best, waiting])
+                # Their order counts only where rows are read where they lie.
+                return np.sort(best) if len(best) > request.k + ONE_PASS else best
             if fetch >= len(index.graph):
                 break
             fetch *= _GROWTH
         self.reason = "the index came to too few records that qualify"
         return None
+
+
+def _width(calibrated: int, k: int, share: float, fetch: int) -> int:
+    """Return how widely to search for *fetch* nodes, to find *k* records where a *share* of the nodes qualifies.
+
+    What was *calibrated* is the width for ten of all, and holds in proportion.
+    """
+    in_proportion = math.ceil(calibrated * max(k / RECALL_AT, 1.0) / share)
+    return max(min(in_proportion, max(calibrated, _WIDE)), math.ceil(fetch * _MARGIN))
+
+
+def _is_scan_cheaper(collection: Collection, matching: int, expansion: int) -> bool:
+    rows = min(GATHERING_COST * matching, collection.shown)
+    return rows <= collection.tuning.candidate_cost * expansion
 
 
 def _no_index(collection: Collection, request: SearchRequest) -> str:

@@ -207,5 +207,9 @@ def load_index(path: Path, epoch: str, collection: Collection) -> None:
     collection.index.adopt(graph, collection.records.alive)
     if facts["calibrated_at"]:
         collection.index.calibration = Calibration(
-            expansion=facts["expansion"], recall=facts["recall"], count=facts["calibrated_at"]
+            expansion=facts["expansion"],
+            recall=facts["recall"],
+            count=facts["calibrated_at"],
+            # Files written before there were witnesses do not say.
+            is_witnessed=facts.get("is_witnessed", False),
         )

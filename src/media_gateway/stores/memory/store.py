@@ -32,14 +32,13 @@ from media_gateway.stores.memory.index import NAME
 from media_gateway.stores.memory.indexer import Indexer
 from media_gateway.stores.memory.loading import BulkLoad, put_of
 from media_gateway.stores.memory.records import RecordsView
-from media_gateway.stores.memory.search import Contest, contest, explanation
+from media_gateway.stores.memory.search import contest, explanation, prepared
 from media_gateway.stores.memory.storage import Storage
 from media_gateway.stores.memory.writer import Write, Writer
 from media_gateway.validation import checked_keys, checked_page, checked_request
 
 _FEW: Final = 64
 """Records that are checked, copied or parsed on the event loop; more of them take longer than the hop to a thread."""
-_FEW_HITS: Final = 500
 _KEYS_SORTED_ON_LOOP: Final = 2_000
 
 
@@ -161,7 +160,11 @@ class MemoryStore:
         all is cheaper; otherwise approximate with the recall that the store was opened for. Raises the errors of
         `media_gateway.validation.checked_request`, and UnsupportedError for a search by text.
         """
-        return await self._result(await self._ready(request))
+        checked = self._checked(request)
+        ready = contest(self._collection, checked) or await prepared(self._collection, checked)
+        if ready.is_quick(self._collection.tuning.loop_floats):
+            return ready.result()
+        return await anyio.to_thread.run_sync(ready.result)
 
     async def explain(self, request: SearchRequest) -> Explanation:
         """Search as *request* asks, and return how: by the index or by comparing all that qualify, and why.
@@ -169,12 +172,13 @@ class MemoryStore:
         Raises what `search` raises.
         """
         began = time.perf_counter()
-        ready = await self._ready(request)
+        checked = self._checked(request)
+        ready = contest(self._collection, checked) or await prepared(self._collection, checked)
         preparing = (time.perf_counter() - began) * 1000
-        found = await explanation(ready, self._result)
+        found = await explanation(ready, self._collection.tuning.loop_floats)
         return replace(found, milliseconds=found.milliseconds + preparing)
 
-    async def _ready(self, request: SearchRequest) -> Contest:
+    def _checked(self, request: SearchRequest) -> SearchRequest:
         self._check_open()
         checked = checked_request(request, self.space.dimension)
         if checked.text is not None:
@@ -183,18 +187,7 @@ class MemoryStore:
                 feature="text search",
                 store="memory",
             )
-        ready = contest(self._collection, checked)
-        while ready is None and checked.where is not None:
-            await anyio.to_thread.run_sync(self._collection.prepare, checked.where)
-            ready = contest(self._collection, checked)
-        if ready is None:
-            raise StoreError("the search could not be prepared")
-        return ready
-
-    async def _result(self, ready: Contest) -> SearchResult:
-        if ready.floats <= self._collection.tuning.loop_floats and min(ready.request.k, len(ready.slots)) <= _FEW_HITS:
-            return ready.result()
-        return await anyio.to_thread.run_sync(ready.result)
+        return checked
 
     async def scan(self, *, after: str | None = None, batch_size: int = 1000) -> AsyncIterator[list[ContentVector]]:
         """Yield all records in the order of their keys (by code point), in lists of at most *batch_size*.
