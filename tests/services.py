@@ -31,6 +31,11 @@ class Running:
     def address(self) -> str:
         return self.announced["address"]
 
+    @property
+    def console(self) -> str:
+        """The address of the web page, with a key for everything."""
+        return f"{self.address}/#key={self.client.headers['X-API-Key']}"
+
     def anonymous(self) -> httpx.Client:
         """Return a client without a key."""
         return httpx.Client(base_url=self.address, timeout=30)

@@ -30,7 +30,7 @@ from media_gateway.models import (
     Vector,
     WatchEvent,
 )
-from media_gateway.searching import Searching
+from media_gateway.searching import Searching, StoreInUse
 from media_gateway.validation import check_not_blank, checked_items, checked_search_text, checked_vector
 
 
@@ -43,24 +43,24 @@ class Gateway:
 
     def __init__(
         self,
-        store: VectorStore,
+        store: VectorStore | StoreInUse,
         embedder: Embedder,
         *,
         search_log: SearchLog | None = None,
         learning: Learning | None = None,
         companions: Sequence[Companion] = (),
     ) -> None:
-        self._store = store
+        self._use = store if isinstance(store, StoreInUse) else StoreInUse(store)
         self._embedder = embedder
         self._search_log = search_log
-        self._searching = Searching(store, search_log)
+        self._searching = Searching(self._use, search_log)
         self._learning = learning
         self._companions = companions
 
     @property
     def store(self) -> VectorStore:
-        """The store, for everything that needs no text."""
-        return self._store
+        """The store, for what needs no text; ask for it each time: a rollout that is set puts another one in its place."""
+        return self._use.store
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class Gateway:
 
         Raises DuplicateKeyError when two contents have one key.
         """
-        existing = await self._store.get([content.key for content in contents])
+        existing = await self.store.get([content.key for content in contents])
         described = ((content, content.metadata()) for content in contents)
         fresh = [
             (content, metadata)
@@ -83,7 +83,7 @@ class Gateway:
             if record is None or record.metadata != metadata
         ]
         vectors = await self._embedder.embed([content.text for content, _ in fresh], "document")
-        await self._store.upsert(
+        await self.store.upsert(
             [
                 ContentVector(key=content.key, vector=vector, metadata=metadata)
                 for (content, metadata), vector in zip(fresh, vectors, strict=True)
@@ -97,10 +97,10 @@ class Gateway:
         The vectors must come from the model that the collection's space names; nothing is embedded. Raises
         DimensionMismatchError, InvalidVectorError, InvalidKeyError, InvalidMetadataError and DuplicateKeyError.
         """
-        checked = await anyio.to_thread.run_sync(checked_items, items, self._store.space.dimension)
-        existing = await self._store.get([item.key for item in checked])
+        checked = await anyio.to_thread.run_sync(checked_items, items, self.store.space.dimension)
+        existing = await self.store.get([item.key for item in checked])
         fresh = [item for item, record in zip(checked, existing, strict=True) if item != record]
-        await self._store.upsert(fresh)
+        await self.store.upsert(fresh)
         return Added(written=len(fresh), unchanged=len(checked) - len(fresh))
 
     async def search(
@@ -151,7 +151,7 @@ class Gateway:
 
         Raises DimensionMismatchError, InvalidVectorError, and InvalidRequestError for a *k* outside 1..10,000.
         """
-        query = checked_vector(vector, self._store.space.dimension)
+        query = checked_vector(vector, self.store.space.dimension)
         request = SearchRequest(vector=query, k=k, where=where, min_score=min_score, exact=exact)
         return await self._searching.find(request, "vector", user=user)
 
@@ -210,13 +210,14 @@ class Gateway:
 
         Raises UnsupportedError for a store that has nothing to tune, as the memory store, which does so by itself.
         """
-        if not isinstance(self._store, Tunes):
+        store = self.store
+        if not isinstance(store, Tunes):
             raise UnsupportedError(
                 "only the postgres store is tuned on request; the memory store measures its recall by itself",
                 feature="tuning",
-                store=type(self._store).__name__,
+                store=type(store).__name__,
             )
-        return await self._store.tune(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
+        return await store.tune(target=target, sample=sample, k=k, apply=apply, try_indexes=try_indexes)
 
     async def note(self, events: Sequence[WatchEvent]) -> int:
         """Keep *events* without waiting until they are written, and return how many were taken.
@@ -252,12 +253,12 @@ class Gateway:
 
     async def get(self, key: str) -> ContentVector | None:
         """Return the record *key*, or None when there is none."""
-        (record,) = await self._store.get([key])
+        (record,) = await self.store.get([key])
         return record
 
     async def remove(self, keys: Sequence[str]) -> int:
         """Remove the records of *keys* and return how many of them existed."""
-        return await self._store.delete(keys)
+        return await self.store.delete(keys)
 
     async def stats(self) -> StoreStats:
         """Return the collection's count, dimension, model, sizes and index.
@@ -266,7 +267,7 @@ class Gateway:
         what became of the searches to be logged under "search_log", where some are, and what became of events under
         "events", where there is learning.
         """
-        stats = await self._store.stats()
+        stats = await self.store.stats()
         details = dict(stats.details)
         if isinstance(self._embedder, ReportsUsage):
             details["embedding"] = dict(self._embedder.usage())
@@ -281,7 +282,7 @@ class Gateway:
         with anyio.CancelScope(shield=True):
             async with AsyncExitStack() as closing:
                 # The last one first; each is closed whatever the others raise.
-                closing.push_async_callback(self._store.aclose)
+                closing.push_async_callback(self._use.aclose)
                 if self._search_log is not None:
                     closing.push_async_callback(self._search_log.aclose)
                 if self._learning is not None:
@@ -295,6 +296,6 @@ class Gateway:
             raise UnsupportedError(
                 f"{feature} need PostgreSQL, where learning lives; open the gateway with RUVECTOR_BACKEND=postgres",
                 feature=feature,
-                store=type(self._store).__name__,
+                store=type(self.store).__name__,
             )
         return self._learning

@@ -120,15 +120,19 @@ class Monitoring:
 
     def begin(self, store: VectorStore, embedder: Embedder, search_log: SearchLog | None) -> None:
         """Read *store*, *embedder* and *search_log* from now on, and the server in the background."""
-        self._store = store
         if isinstance(embedder, ReportsUsage):
             self._put("embedding", lambda: embedding_reading(embedder.usage()))
         if search_log is not None:
             self._put("search log", lambda: search_log_reading(search_log.measures()))
-        if isinstance(store, RolloutStore):
-            self._put("rollout", lambda: rollout_facts(store).samples())
+        self.watch_store(store)
         self._put("readings", self._refresher.reading)
         self._refresher.start()
+
+    def watch_store(self, store: VectorStore) -> None:
+        """Read *store*, which answers from now on, and what becomes of the rollout where it is one's."""
+        self._store = store
+        if isinstance(store, RolloutStore):
+            self._put("rollout", lambda: rollout_facts(store).samples())
 
     def watch_learning(self, learning: PostgresLearning) -> None:
         """Read what becomes of events and of recommendations from now on, the latter in the background once a minute."""

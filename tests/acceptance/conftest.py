@@ -1,12 +1,14 @@
-"""The sample catalogue in both backends, loaded once by the command itself."""
+"""The sample catalogue in both backends, loaded once by the command itself, and a browser."""
 
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.acceptance.command import SAMPLE_ROWS, Command
+from tests.browser import browser
 
 
 @pytest.fixture
@@ -50,3 +52,10 @@ def embedded(demonstrated: Command) -> Command:
 def loaded(request: pytest.FixtureRequest) -> Command:
     """A backend that holds the sample catalogue."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser for the tests of one module: while it lives, no other event loop can run in this thread."""
+    with browser() as found:
+        yield found

@@ -107,6 +107,20 @@ def test_an_explanation_tells_the_way_and_why(service: Running) -> None:
     assert explanation["hits"] == len(answer["hits"])
 
 
+def test_words_become_filters_that_the_answer_shows_and_keep_takes_off(service: Running) -> None:
+    body = {"text": "90s movies about toys", "k": 5, "interpret": True}
+    answer = service.client.post("/v1/search", json=body).json()
+    assert [one["label"] for one in answer["filters"]] == ["1990 to 1999", "Films"]
+    assert (answer["searched"], answer["ordered_by"]) == ("about toys", "score")
+    where = {"and": [one["where"] for one in answer["filters"]]}
+    plain = service.client.post("/v1/search", json={"text": "about toys", "k": 5, "where": where})
+    assert answer["hits"] == found(plain)
+    kept = service.client.post("/v1/search", json=body | {"keep": ["90s"]}).json()
+    assert [one["words"] for one in kept["filters"]] == ["movies"]
+    assert "filters" not in plain.json()
+    problem(service.client.post("/v1/search", json={"text": "toys", "keep": ["90s"]}), 422, "invalid-request")
+
+
 def test_similar_records_leave_out_the_record_itself(service: Running) -> None:
     query = {"k": 3, "where": json.dumps({"media_type": "movie"})}
     hits = found(service.client.get("/v1/contents/movie-603/similar", params=query))

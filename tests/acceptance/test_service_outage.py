@@ -69,3 +69,25 @@ def test_it_starts_without_its_server_and_outlives_its_death(server: TestServer,
         seconds_until(lambda: is_ready(service), at_most=5)
         assert service.client.post("/v1/search", json=SEARCH).json()["hits"][0]["key"] == "movie-1"
         assert service.client.post("/v1/search", json=SEARCH | {"mode": "hybrid"}).status_code == 200
+
+
+def test_an_outage_does_not_flood_the_log_and_is_counted_whole(server: TestServer, tmp_path: Path) -> None:
+    variables = variables_of(server.new_database())
+    server.stop()
+    asked = 120
+    with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
+        for number in range(asked):
+            answer = service.client.post("/v1/search", json=SEARCH, headers={"X-Request-Id": f"outage-{number}"})
+            assert_unavailable(answer)
+        counted = 'media_gateway_http_requests_total{method="POST",route="/v1/search",status="503"} '
+        (told,) = [line for line in service.client.get("/metrics").text.splitlines() if line.startswith(counted)]
+        assert float(told.removeprefix(counted)) == asked
+    lines = service.log()
+    requests = [line for line in lines if line["event"] == "request" and line["status"] == 503]
+    assert len(requests) == asked
+    assert {line["code"] for line in requests} == {"store-unavailable"}
+    warnings = [line for line in lines if "StoreUnavailableError: " in line.get("message", "")]
+    assert warnings[0]["request_id"] == "outage-0"
+    assert len(warnings) < 10
+    assert sum(line.get("count", 1) for line in warnings) == asked
+    server.embedded.start()

@@ -1,8 +1,9 @@
 """A move to PostgreSQL that is steered through the service."""
 
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,84 @@ def test_shadow_canary_and_back_while_postgres_is_away(memory: Command, server: 
         assert (back["to"], back["recorded"]) == ("off", False)
         assert service.client.get("/v1/rollout").json()["postgres"] != "answers"
         server.embedded.start()
+
+
+def test_a_service_that_began_without_a_rollout_follows_one_that_a_command_sets(
+    server: TestServer, tmp_path: Path
+) -> None:
+    variables = variables_of(server.new_database())
+    command = Command(folder=tmp_path, variables={"RUVECTOR_BACKEND": "postgres", **variables})
+    (tmp_path / "data").mkdir()
+    assert command("load", "sample").code == 0
+    with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
+        assert service.client.get("/v1/stats").json()["count"] == 614
+        time.sleep(1)
+        assert "from PostgreSQL alone" in command("rollout", "status").out
+        done = command("rollout", "set", "canary", "25", "--reason", "without a restart")
+        assert done.code == 0, done.err
+        assert f"process {service.process.pid}" in done.out
+        wait_until(lambda: shown(service)["truth"] == "memory")
+        assert shown(service)["reads"] == "canary 25 %"
+        history = command("rollout", "history", "--json").json()
+        assert [entry["to"] for entry in history] == ["canary 25 %", "on"]
+        # Until then the service answered from PostgreSQL; from now on a quarter of the users does.
+        for number in range(80):
+            body = {"text": "a heist", "k": 3, "user": f"user-{number}"}
+            assert len(service.client.post("/v1/search", json=body).json()["hits"]) == 3
+        # What the service tells of itself is a second old at most.
+        wait_until(lambda: shown(service)["guard"]["searches"] >= 5)
+        assert shown(service)["guard"]["searches"] <= 40
+        assert 'media_gateway_rollout_mode{mode="canary"} 1.0' in service.client.get("/metrics").text
+        film = {"id": 990001, "media_type": "movie", "title": "The Lighthouse Keeper"}
+        assert service.client.post("/v1/contents", json={"contents": [film]}).status_code == 200
+        done = command("rollout", "set", "on", "--json").json()
+        assert done["seconds"] < 2
+        assert shown(service)["truth"] == "postgres"
+        back = command("rollback", "--json").json()
+        assert back["seconds"] < 1
+        assert back["verified"] == {"compared": 615, "differing": 0, "keys": []}
+        assert service.client.get("/health/ready").status_code == 200
+    lines = [line.get("message", "") for line in service.log()]
+    assert any("this process takes part in the rollout" in line for line in lines)
+    assert not [line for line in service.log() if line["level"] == "error"]
+
+
+def test_a_service_under_the_kill_switch_says_that_it_must_be_started_anew(
+    memory: Command, server: TestServer, tmp_path: Path
+) -> None:
+    shutil.copytree(memory.folder / "data", tmp_path / "data")
+    variables = variables_of(server.new_database())
+    command = Command(folder=tmp_path, variables={"RUVECTOR_BACKEND": "postgres", **variables})
+    with running(tmp_path, RUVECTOR_BACKEND="memory", **variables) as service:
+        time.sleep(1)
+        done = command("rollout", "set", "off")
+        assert (
+            "serves from memory alone and follows no rollout: start it anew with RUVECTOR_BACKEND=postgres" in done.out
+        )
+        wait_until(lambda: "rollout" in service.client.get("/health/ready").text)
+        ready = service.client.get("/health/ready")
+        assert ready.status_code == 200
+        assert "started anew with RUVECTOR_BACKEND=postgres" in ready.json()["checks"]["store"]["detail"]
+        assert any("the backend is memory" in line.get("message", "") for line in service.log())
+        assert service.client.get("/v1/stats").json()["details"]["rollout"]["follows"] is False
+        found = json.loads(command("doctor", "--json", "--backend", "memory").out)
+        assert "rollout_unfollowed" in [finding["code"] for finding in found["findings"]]
+        film = {"id": 990002, "media_type": "movie", "title": "The Kill Switch"}
+        assert service.client.post("/v1/contents", json={"contents": [film]}).json()["written"] == 1
+    with running(tmp_path, RUVECTOR_BACKEND="postgres", **variables) as service:
+        wait_until(lambda: shown(service)["is_complete"])
+        assert command("rollout", "set", "on", "--json").json()["seconds"] < 2
+        assert service.client.get("/v1/contents/movie-990002").status_code == 200
+
+
+def shown(service: Running) -> dict[str, Any]:
+    """Return what the service tells of itself, once it does."""
+    wait_until(lambda: service.client.get("/v1/rollout").json()["service"] is not None)
+    return service.client.get("/v1/rollout").json()["service"]
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -19,12 +19,22 @@ from psycopg import sql
 from media_gateway.contracts import BackedUp
 from media_gateway.database.clients import client_programs
 from media_gateway.database.engine import PGVECTOR
+from media_gateway.database.roles import RoleWish, make_roles
+from media_gateway.database.schema import connect_dedicated
 from media_gateway.database.scratch import scratch_database
-from media_gateway.errors import BackupError, SchemaError, SettingsError, StoreError, UnsupportedError
+from media_gateway.errors import (
+    BackupError,
+    ExtensionMissingError,
+    SchemaError,
+    SettingsError,
+    StoreError,
+    UnsupportedError,
+)
 from media_gateway.models import ContentVector, SearchRequest, VectorSpace
 from media_gateway.stores.memory.backup import MemoryBackup
 from media_gateway.stores.postgres import PostgresStore
 from media_gateway.stores.postgres.backup import PostgresBackup
+from media_gateway.stores.postgres.restoring import listing_without
 from media_gateway.transfer.backup import Backups, Made
 from tests.postgres import TestServer
 from tests.samples import records
@@ -259,11 +269,79 @@ async def test_a_role_that_may_not_create_databases_is_told_what_to_do(
     source = PostgresBackup({**store.endpoint.conninfo, "user": "keeper"}, server="here", engine=PGVECTOR)
     backups = Backups(tmp_path, source)
     for attempt in (backups.restore(made.path, print), backups.check()):
-        with pytest.raises(SchemaError, match="let a superuser run ALTER ROLE keeper CREATEDB"):
+        with pytest.raises(SchemaError, match="name a superuser.*ALTER ROLE keeper CREATEDB is enough"):
             await attempt
     postgres.admin(sql.SQL("ALTER ROLE keeper CREATEDB"))
     with pytest.raises(SchemaError, match="only its owner can rename it"):
         await backups.restore(made.path, print)
+
+
+async def test_a_role_that_may_not_create_the_extension_is_told_who_may_and_nothing_is_left(
+    postgres: TestServer, store: PostgresStore, tmp_path: Path
+) -> None:
+    made = await backups_of(store, tmp_path).make()
+    name = store.endpoint.conninfo["dbname"]
+    before = databases(postgres)
+    roles = {"application": f"app_{name}", "owner": f"owner_{name}"}
+    async with await connect_dedicated(store.endpoint.conninfo) as connection:
+        wishes = [RoleWish(duty="application", name=roles["application"])]
+        await make_roles(connection, PGVECTOR, wishes, server="here")
+    postgres.admin(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(sql.Identifier(roles["owner"])))
+    said = {
+        "application": f"the role app_{name} may not create databases .* name a superuser",
+        "owner": f"the role owner_{name} may not create the extension vector .* name a superuser",
+    }
+    try:
+        postgres.admin(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(*map(sql.Identifier, (name, roles["owner"]))))
+        for duty, words in said.items():
+            conninfo = {**store.endpoint.conninfo, "user": roles[duty]}
+            backups = Backups(tmp_path, PostgresBackup(conninfo, server="here", engine=PGVECTOR))
+            for attempt in (backups.restore(made.path, print), backups.check()):
+                with pytest.raises(SchemaError, match=words):
+                    await attempt
+        assert databases(postgres) == before
+        assert (await store.stats()).count == 301
+    finally:
+        postgres.admin(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(sql.Identifier(name)))
+        with psycopg.connect(**store.endpoint.conninfo, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(roles["application"])))
+        for role in roles.values():
+            postgres.admin(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+async def test_extensions_that_nothing_needs_hold_up_no_restore(
+    postgres: TestServer, store: PostgresStore, tmp_path: Path
+) -> None:
+    with psycopg.connect(**store.endpoint.conninfo, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_prewarm")
+    made = await backups_of(store, tmp_path).make()
+    assert (await backups_of(store, tmp_path).check()).path == made.path
+    conninfo = postgres.new_database()
+    with psycopg.connect(**conninfo) as connection:
+        folder = client_programs(connection.info.server_version // 10_000).folder
+    listed = subprocess.run([folder / "pg_restore", "--list", made.path], capture_output=True, text=True, check=True)
+    entries = listed.stdout.replace("EXTENSION - vector", "EXTENSION - pg_trgm")
+    postgres.admin(sql.SQL("CREATE ROLE modest LOGIN"))
+    postgres.admin(sql.SQL("GRANT CREATE ON DATABASE {} TO modest").format(sql.Identifier(conninfo["dbname"])))
+    try:
+        # pg_trgm, which ordinary roles may create, stands in for pgvector on a server where they may create that.
+        async with await connect_dedicated({**conninfo, "user": "modest"}) as connection:
+            kept, left_out = await listing_without(connection, entries, needed="pg_trgm", path=made.path, server="here")
+            with pytest.raises(ExtensionMissingError, match="cannot create the extension nothing_like_it"):
+                await listing_without(
+                    connection,
+                    entries.replace("pg_trgm", "nothing_like_it"),
+                    needed="nothing_like_it",
+                    path=made.path,
+                    server="here",
+                )
+        assert left_out == ["pg_prewarm"]
+        assert "EXTENSION - pg_trgm" in kept
+        assert "pg_prewarm" not in kept
+        assert len(kept.splitlines()) > 20
+    finally:
+        postgres.drop_database(conninfo)
+        postgres.admin(sql.SQL("DROP ROLE modest"))
 
 
 async def test_an_older_pg_dump_is_refused_in_a_sentence(store: PostgresStore, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from media_gateway.gateway import Gateway
 from media_gateway.models import SearchRequest, VectorSpace
 from media_gateway.monitoring.families import PREFIX
 from media_gateway.monitoring.metrics import Metrics
-from media_gateway.monitoring.postgres import read_postgres
+from media_gateway.monitoring.postgres import read_postgres, statements_advice
 from media_gateway.rollout import RolloutStore
 from media_gateway.wiring import postgres_of
 from tests.postgres import TestServer
@@ -94,6 +94,25 @@ async def test_searches_are_counted_and_the_server_is_read(gateway: Gateway, tol
     assert (told("disk_free_bytes", volume="database") or 0) > 0, "the test server's files lie on this machine"
     assert told("transfer_rows_done") is None
     assert told("rollout_mode", mode="on") is None
+
+
+async def test_slow_statements_are_read_or_it_is_said_what_to_do(gateway: Gateway):
+    store = postgres_of(gateway.store)
+    assert store is not None
+    async with await connect_dedicated(store.endpoint.conninfo) as connection:
+        before = await read_postgres(connection)
+        said = before.missing["statements"]
+        assert said.startswith("the server counts statements, but this database does not show them: a superuser runs")
+        assert f"CREATE EXTENSION pg_stat_statements in {before.database}" in said
+        await connection.execute("CREATE EXTENSION pg_stat_statements")
+        await gateway.add_vectors(records(3))
+        after = await read_postgres(connection)
+        assert "statements" not in after.missing
+        assert after.statements
+        assert any("content_vectors" in one.query for one in after.statements)
+    unloaded = statements_advice("films", is_loaded=False)
+    assert "adds it to shared_preload_libraries" in unloaded
+    assert "CREATE EXTENSION pg_stat_statements in films" in unloaded
 
 
 async def test_what_the_store_can_and_who_needs_it_itself_find_it(gateway: Gateway):

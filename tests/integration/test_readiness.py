@@ -17,7 +17,7 @@ SPACE = VectorSpace(model="test", dimension=8)
 
 
 async def checks_of(store: PostgresStore) -> dict[str, Check]:
-    watch = StoreWatch(store)
+    watch = StoreWatch(lambda: store)
     await watch.look()
     try:
         return {check.name: check for check in watch.checks()}
@@ -71,7 +71,7 @@ async def test_a_schema_that_is_behind_or_edited_is_named(postgres: TestServer) 
 
 async def test_a_server_that_hangs_fails_the_check_and_keeps_nobody_waiting(postgres: TestServer) -> None:
     store = await postgres.open_store(SPACE)
-    watch = StoreWatch(store)
+    watch = StoreWatch(lambda: store)
     try:
         await watch.look()
         assert watch.checks()[0].passes

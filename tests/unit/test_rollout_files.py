@@ -1,6 +1,7 @@
 """The rollout's own files: states, intents, the report."""
 
 import asyncio
+import json
 import multiprocessing
 import os
 from dataclasses import replace
@@ -46,6 +47,38 @@ def test_a_state_comes_back_as_it_was_written(tmp_path: Path):
     file.note_recorded([written])
     assert again.unrecorded() == []
     assert again.states() == [written]
+
+
+def test_a_rollout_belongs_to_the_file_that_it_was_begun_beside(tmp_path: Path):
+    first = state(mode="off", percent=0)
+    here, there = StateFile(tmp_path / "here"), StateFile(tmp_path / "there")
+    assert not here.was_begun_here()
+    here.add(first, is_recorded=False)
+    here.note_recorded([first])
+    there.add(first, is_recorded=True)
+    there.add(state(first), is_recorded=False)
+    assert here.was_begun_here()
+    assert not there.was_begun_here(), "a later state that is set from elsewhere changes nothing"
+    over = state(first, mode="on", percent=100, follows=False)
+    for file in (here, there):
+        file.add(over, is_recorded=file is there)
+        assert not file.was_begun_here()
+    again = state(over)
+    there.add(again, is_recorded=False)
+    here.add(again, is_recorded=True)
+    assert StateFile(there.path).was_begun_here()
+    assert not here.was_begun_here()
+    here.claim()
+    assert StateFile(here.path).was_begun_here()
+    assert here.unrecorded() == [over]
+
+
+def test_a_file_of_before_places_were_noted_is_taken_for_the_place(tmp_path: Path):
+    file = StateFile(tmp_path / "state")
+    file.add(state(), is_recorded=True)
+    former = {name: value for name, value in json.loads(file.path.read_text()).items() if name != "heard"}
+    file.path.write_text(json.dumps(former))
+    assert StateFile(file.path).was_begun_here()
 
 
 def test_a_damaged_file_is_told_and_left_alone(tmp_path: Path):

@@ -154,6 +154,8 @@ def _rollout(rollout: Mapping[str, Any] | None) -> str:
     words = f"{rollout['state']}, epoch {rollout['epoch']}: {clean(rollout['why'])}"
     if service is None:
         return f"{words}; no process serves"
+    if service.get("failure") and service.get("alone"):
+        return f"{words}; process {service['pid']} takes no part: {clean(service['failure'])}"
     guard = service["guard"]
     overlap = "-" if guard["overlap"] is None else f"{guard['overlap']:.3f}"
     return f"{words}; process {service['pid']} reads {service['reads']}, guard p95 {_ms(guard['p95_ms'])}, overlap {overlap}"

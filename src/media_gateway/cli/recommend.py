@@ -105,19 +105,22 @@ async def _recommend(
 
 def _row(rank: int, item: "Recommended") -> tuple[str, ...]:
     taste = sum(share for name, share in item.shares.items() if name in {"behaviour", "ials", "text"})
+    is_shared = item.by is None
     return (
         str(rank),
         str(item.metadata.get("title") or ""),
         str(item.metadata.get("release_date") or "")[:4],
         str(item.metadata.get("media_type") or ""),
         item.reason,
-        f"{taste:.0%}",
-        f"{1 - taste:.0%}",
+        f"{taste:.0%}" if is_shared else "",
+        f"{1 - taste:.0%}" if is_shared else "",
         item.key,
     )
 
 
 def _history(found: "Recommendations") -> str:
     if not found.likes:
-        return f"nothing is known to be liked by {found.user} yet, so this is what is popular"
+        by_records = bool(found.items) and all(item.by is not None for item in found.items)
+        what = "what records say of themselves, since nobody else does" if by_records else "what is popular"
+        return f"nothing is known to be liked by {found.user} yet, so this is {what}"
     return f"by {found.likes:,} like{'' if found.likes == 1 else 's'} of {found.user}"

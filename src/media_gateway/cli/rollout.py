@@ -133,9 +133,9 @@ def _status_lines(found: "Mapping[str, Any]") -> dict[str, object]:
         "set": _set_by(found),
         "guard": _guard(found),
         "postgres": found["postgres"],
-        "service": "no process serves" if service is None else f"process {service['pid']}, epoch {service['epoch']}",
+        "service": _service(service),
     }
-    if service is not None:
+    if service is not None and not service.get("alone"):
         lines |= {
             "reads": service["reads"],
             "truth": service["truth"],
@@ -148,6 +148,17 @@ def _status_lines(found: "Mapping[str, Any]") -> dict[str, object]:
         if verified := service["verified"]:
             lines["compared"] = f"{verified['compared']:,} records, {verified['differing']:,} differ"
     return lines
+
+
+def _service(service: "Mapping[str, Any] | None") -> str:
+    if service is None:
+        return "no process serves"
+    alone = service.get("alone")
+    if not alone:
+        return f"process {service['pid']}, epoch {service['epoch']}"
+    name = "PostgreSQL" if alone == "postgres" else "memory"
+    told = f"process {service['pid']} serves from {name} alone"
+    return f"{told}: {service['failure']}" if service["failure"] else told
 
 
 def _set_by(found: "Mapping[str, Any]") -> str | None:

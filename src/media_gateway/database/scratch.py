@@ -155,7 +155,8 @@ async def _check_rights(keeper: AsyncConnection[Any], name: str, server: str) ->
     if not may_create:
         raise SchemaError(
             f"the role {role} may not create databases on {server}, and a backup is restored into one of its own first; "
-            f"let a superuser run ALTER ROLE {role} CREATEDB, or name a role that may"
+            f"name a superuser, or the administrator's role of a managed server, by POSTGRES_USER or DATABASE_URL; where {role} "
+            f"owns the database and may create the extension, ALTER ROLE {role} CREATEDB is enough"
         )
     like = await _rows(keeper, _LIKE, name)
     if like and not like[0][7]:

@@ -101,6 +101,10 @@ class PostgresReading:
         return found
 
 
+_NO_STATEMENTS: Final = (psycopg.errors.UndefinedTable, psycopg.errors.ObjectNotInPrerequisiteState)
+"""What reading pg_stat_statements gives where the extension was not created, and where its library is not loaded."""
+
+
 async def read_postgres(connection: AsyncConnection[Any]) -> PostgresReading:
     """Return what a look by *connection*, in autocommit mode, finds; what may not be read is left out.
 
@@ -115,6 +119,9 @@ async def read_postgres(connection: AsyncConnection[Any]) -> PostgresReading:
             if connection.broken or connection.closed:
                 raise
             missing[name] = first_line(error)
+            if name == "statements" and isinstance(error, _NO_STATEMENTS):
+                ((is_loaded,),) = await _rows(connection, "statements_loaded", {})
+                missing[name] = statements_advice(database, is_loaded=is_loaded)
             return None
 
     ((database, version, most, folder),) = await _rows(connection, "server", {})
@@ -142,6 +149,20 @@ async def read_postgres(connection: AsyncConnection[Any]) -> PostgresReading:
         records=counted[0][0] if counted else None,
         statements=None if statements is None else [_made(Statement, row) for row in statements],
         missing=missing,
+    )
+
+
+def statements_advice(database: str, *, is_loaded: bool) -> str:
+    """Return what to do where pg_stat_statements is not at hand in *database*; *is_loaded* tells of the server."""
+    create = (
+        f"a superuser runs CREATE EXTENSION pg_stat_statements in {database}, by media-gateway db psql -c "
+        '"CREATE EXTENSION pg_stat_statements" where the settings name one'
+    )
+    if is_loaded:
+        return f"the server counts statements, but this database does not show them: {create}"
+    return (
+        "the server does not load pg_stat_statements: its administrator adds it to shared_preload_libraries and starts the "
+        f"server anew, and then {create}"
     )
 
 

@@ -4,8 +4,9 @@
 meet through `contracts`.
 """
 
+from media_gateway.rollout.noted import NotedStore
 from media_gateway.rollout.opening import RolloutParts, open_rollout
 from media_gateway.rollout.state import Mode, RolloutState
 from media_gateway.rollout.store import RolloutStore
 
-__all__ = ["Mode", "RolloutParts", "RolloutState", "RolloutStore", "open_rollout"]
+__all__ = ["Mode", "NotedStore", "RolloutParts", "RolloutState", "RolloutStore", "open_rollout"]

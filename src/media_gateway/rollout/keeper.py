@@ -90,11 +90,11 @@ class StateKeeper:
         except StoreError as error:
             return self.file.states()[:limit], str(error)
 
-    async def first(self) -> RolloutState | None:
-        """Return the oldest entry that is known."""
+    async def known(self) -> list[RolloutState]:
+        """Return every entry that is known, the oldest first."""
         entries, _ = await self.history(_ALL)
-        known = [*entries, *self.file.states()]
-        return min(known, key=lambda state: state.rank, default=None)
+        known = {state.id: state for state in [*entries, *self.file.states()]}
+        return sorted(known.values(), key=lambda state: state.rank)
 
     async def _recorded(self) -> str | None:
         try:

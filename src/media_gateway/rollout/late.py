@@ -20,6 +20,17 @@ from media_gateway.models import (
 _AGAIN_SECONDS: Final = 1.0
 
 
+def check_spaces(postgres: VectorStore | None, memory: VectorSpace) -> None:
+    """Raise ModelMismatchError where *postgres* holds vectors of another space than *memory*; None is not open yet."""
+    if postgres is not None and postgres.space != memory:
+        raise ModelMismatchError(
+            f"PostgreSQL holds vectors of {postgres.space}, and memory of {memory}; a rollout moves one collection from one "
+            "to the other, so embed both with one model",
+            given=postgres.space,
+            expected=memory,
+        )
+
+
 class LateStore:
     """Opens the store behind it at the first call that succeeds; until then every method raises what opening raises.
 
@@ -90,14 +101,11 @@ class LateStore:
                 self._failure = error
                 self._tried_at = time.monotonic()
                 raise
-            if store.space != self._space:
+            try:
+                check_spaces(store, self._space)
+            except ModelMismatchError:
                 await store.aclose()
-                raise ModelMismatchError(
-                    f"PostgreSQL holds vectors of {store.space}, and memory of {self._space}; a rollout moves one collection "
-                    "from one to the other, so embed both with one model",
-                    given=store.space,
-                    expected=self._space,
-                )
+                raise
             self._store = store
             return store
 

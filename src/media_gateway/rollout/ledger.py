@@ -32,13 +32,15 @@ class LiveFacts:
 
     Writes go to *truth* first. *is_complete*: the other store has everything, open intents aside. *is_confirmed*: what
     was written to PostgreSQL while it was the truth has reached memory; false after going back while PostgreSQL was
-    away. *position* is how far its change log was followed.
+    away. *position* is how far its change log was followed. *epoch* is that of the state under which this was last so;
+    None in journals that do not say.
     """
 
     truth: Side = "memory"
     is_complete: bool = False
     is_confirmed: bool = True
     position: ChangePosition | None = None
+    epoch: int | None = None
 
     @classmethod
     def parsed(cls, value: dict[str, Any]) -> "LiveFacts":
@@ -49,6 +51,7 @@ class LiveFacts:
             is_complete=value["is_complete"],
             is_confirmed=value["is_confirmed"],
             position=None if position is None else ChangePosition(**position),
+            epoch=value.get("epoch"),
         )
 
 

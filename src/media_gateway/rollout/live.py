@@ -84,6 +84,10 @@ class LiveMove:
             await self.applier.applied(keys, _WRITER_PATIENCE)
         return result
 
+    async def note_epoch(self, epoch: int) -> None:
+        """Keep, synced, that the move goes on under the state of *epoch*."""
+        await self._change(lambda facts: replace(facts, epoch=epoch))
+
     async def rest(self) -> None:
         """Wait a moment for the writers that are at work, before the stores are closed."""
         async with self._gate.closed(_CUT_OVER):

@@ -1,6 +1,7 @@
 """The kill switch's memory: what is written to the memory store alone, so that PostgreSQL gets it later."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from media_gateway.contracts import VectorStore
 from media_gateway.models import ContentVector, SearchRequest, SearchResult, StoreStats, VectorSpace
@@ -15,9 +16,11 @@ class NotedStore:
     next opening with a rollout brings what is noted over.
     """
 
-    def __init__(self, store: VectorStore, ledger: Ledger) -> None:
+    def __init__(self, store: VectorStore, ledger: Ledger, remark: str) -> None:
         self._store = store
         self._ledger = ledger
+        self.remark = remark
+        """What operators are to know, in a sentence."""
 
     @property
     def space(self) -> VectorSpace:
@@ -46,7 +49,9 @@ class NotedStore:
         return self._store.scan(after=after, batch_size=batch_size)
 
     async def stats(self) -> StoreStats:
-        return await self._store.stats()
+        """Return the store's figures, with the remark under "rollout" in their details."""
+        stats = await self._store.stats()
+        return replace(stats, details={**stats.details, "rollout": {"follows": False, "remark": self.remark}})
 
     async def aclose(self) -> None:
         try:

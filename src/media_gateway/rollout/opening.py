@@ -1,8 +1,8 @@
 """Opening the store of a rollout, and finding out whether there is one."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +10,8 @@ from media_gateway.contracts import VectorStore
 from media_gateway.errors import StoreError, StoreLockedError, StoreUnavailableError, UnsupportedError
 from media_gateway.rollout.guard import Guard, GuardRules
 from media_gateway.rollout.keeper import StateKeeper
-from media_gateway.rollout.late import LateStore
-from media_gateway.rollout.ledger import Ledger, LiveFacts
+from media_gateway.rollout.late import LateStore, check_spaces
+from media_gateway.rollout.ledger import Ledger, LiveFacts, read_ledger
 from media_gateway.rollout.live import LiveMove
 from media_gateway.rollout.noted import NotedStore
 from media_gateway.rollout.report import ReportFile
@@ -63,8 +63,9 @@ async def open_rollout(parts: RolloutParts, *, writable: bool) -> VectorStore:
     """Return the store that the recorded state asks for: the plain PostgreSQL store where none is recorded.
 
     Under a state a writable store is a `RolloutStore`, one process at a time; one for reading is the truth's alone. When
-    PostgreSQL is away and memory is the truth or complete, memory serves until it is back. Raises StoreLockedError when
-    another process moves this collection, and what opening the stores raises.
+    PostgreSQL is away and memory is the truth or complete, memory serves until it is back. A state that was set beside
+    another memory file leaves PostgreSQL alone while that is the truth. Raises StoreLockedError when another process
+    moves this collection, or where memory elsewhere is the truth, and what opening the stores raises.
     """
     keeper = StateKeeper(parts.files.state, parts.table)
     try:
@@ -75,6 +76,10 @@ async def open_rollout(parts: RolloutParts, *, writable: bool) -> VectorStore:
         if not writable:
             await parts.table.aclose()
             return await _for_reading(state, opened, parts)
+        if opened is not None and state.truth == "postgres" and not is_its_place(parts.files):
+            await parts.table.aclose()
+            _log.warning("PostgreSQL serves alone: %s", _elsewhere(parts.files, state))
+            return opened
         return await _opened(state, keeper, opened, parts)
     except BaseException:
         await parts.table.aclose()
@@ -108,23 +113,57 @@ async def _for_reading(state: RolloutState, opened: VectorStore | None, parts: R
     return await parts.open_memory()
 
 
+async def join_rollout(
+    parts: RolloutParts, keeper: StateKeeper, state: RolloutState, alone: VectorStore
+) -> RolloutStore:
+    """Return the store of the rollout in *state*, around *alone*, the PostgreSQL store that served by itself until now.
+
+    *keeper* goes on inside of it. Raises StoreLockedError when another process moves this collection or *state* was set
+    beside another memory file, ModelMismatchError, and what opening memory raises; *alone* stays open then.
+    """
+    store = await _assembled(state, keeper, alone, parts)
+    try:
+        await _replayed(store)
+    except BaseException:
+        await store.aclose()
+        raise
+    return store
+
+
+def is_its_place(files: RolloutFiles) -> bool:
+    """Return whether the memory file beside *files* is the one that moves: the rollout was begun here, or went on here."""
+    return files.state.was_begun_here() or read_ledger(files.ledger).facts is not None
+
+
 async def _opened(
     state: RolloutState, keeper: StateKeeper, opened: VectorStore | None, parts: RolloutParts
 ) -> RolloutStore:
     try:
-        memory = await _memory(parts)
+        store = await _assembled(state, keeper, opened, parts)
     except BaseException:
         if opened is not None:
             await opened.aclose()
         raise
+    if opened is not None:
+        await _replayed(store)
+    return store
+
+
+async def _assembled(
+    state: RolloutState, keeper: StateKeeper, opened: VectorStore | None, parts: RolloutParts
+) -> RolloutStore:
+    """Return the store, at work already; *opened* stays open when that fails."""
+    if not is_its_place(parts.files):
+        raise StoreLockedError(_elsewhere(parts.files, state), path=str(parts.files.path))
+    memory = await _memory(parts)
     ledger: Ledger | None = None
     try:
-        late = LateStore(_giving(opened, parts), memory.space)
-        postgres: VectorStore = late if opened is None else await late.ready()
+        check_spaces(opened, memory.space)
         ledger = Ledger(parts.files.ledger)
+        facts = await _facts(ledger, await keeper.known(), state)
+        postgres = opened or LateStore(parts.open_postgres, memory.space)
         stores: dict[Side, VectorStore] = {"memory": memory, "postgres": postgres}
-        live = LiveMove(stores, ledger, ledger.facts or LiveFacts(truth=await _first_truth(keeper)))
-        store = RolloutStore(stores, live, Guard(parts.rules), state)
+        store = RolloutStore(stores, LiveMove(stores, ledger, facts), Guard(parts.rules), state)
     except BaseException:
         if ledger is not None:
             await ledger.aclose()
@@ -133,19 +172,16 @@ async def _opened(
     watcher = Watcher(store, keeper, parts.files.report, ledger)
     store.closes(watcher)
     watcher.start()
-    if opened is not None and live.applier.waiting:
-        count = live.applier.waiting
-        what = "key of an earlier run is" if count == 1 else "keys of an earlier run are"
-        _log.warning("%d %s brought to both stores first", count, what)
-        await live.applier.drained(_REPLAY_SECONDS)
     return store
 
 
-def _giving(opened: VectorStore | None, parts: RolloutParts) -> Callable[[], Awaitable[VectorStore]]:
-    async def given() -> VectorStore:
-        return opened if opened is not None else await parts.open_postgres()
-
-    return given
+async def _replayed(store: RolloutStore) -> None:
+    applier = store.live.applier
+    if applier.waiting:
+        count = applier.waiting
+        what = "key of an earlier run is" if count == 1 else "keys of an earlier run are"
+        _log.warning("%d %s brought to both stores first", count, what)
+        await applier.drained(_REPLAY_SECONDS)
 
 
 async def _memory(parts: RolloutParts) -> VectorStore:
@@ -159,10 +195,26 @@ async def _memory(parts: RolloutParts) -> VectorStore:
         ) from error
 
 
-async def _first_truth(keeper: StateKeeper) -> Side:
-    """Return the truth before the first state was set: PostgreSQL where that state was on, since it stood alone then."""
-    first = await keeper.first()
-    return "memory" if first is None else first.truth
+def _elsewhere(files: RolloutFiles, state: RolloutState) -> str:
+    return (
+        f"a rollout is recorded ({state.text}, by {state.who}), and it was begun beside another memory file than "
+        f"{files.path}: serve there; where that file is lost, media-gateway rollout set on has PostgreSQL serve alone, and "
+        f"media-gateway rollout set {state.text.partition(',')[0].removesuffix(' %')} --discard lets this file take its place"
+    )
+
+
+async def _facts(ledger: Ledger, states: Sequence[RolloutState], state: RolloutState) -> LiveFacts:
+    """Return how far the move of *ledger* has come, and begin it anew where it belongs to a rollout that ended."""
+    ends = [one.epoch for one in states if one.is_over]
+    known = ledger.facts
+    is_stale = known is not None and known.epoch is not None and any(known.epoch <= epoch for epoch in ends)
+    if known is not None and not is_stale:
+        return await ledger.set_facts(replace(known, epoch=state.epoch))
+    if is_stale:
+        ledger.close_keys(list(ledger.open))
+    # Before the first state and after an end PostgreSQL stood alone, unless the first state says otherwise.
+    truth = "postgres" if ends else states[0].truth if states else "memory"
+    return await ledger.set_facts(LiveFacts(truth=truth, epoch=state.epoch))
 
 
 def noted(memory: VectorStore, files: RolloutFiles) -> VectorStore:
@@ -174,8 +226,16 @@ def noted(memory: VectorStore, files: RolloutFiles) -> VectorStore:
         return memory
     if state is None or state.is_over:
         return memory
-    _log.warning("a rollout is recorded (%s), but the backend is memory: writes are noted for PostgreSQL", state.text)
-    return NotedStore(memory, Ledger(files.ledger))
+    _log.warning("%s", not_followed(state))
+    return NotedStore(memory, Ledger(files.ledger), not_followed(state))
+
+
+def not_followed(state: RolloutState) -> str:
+    """Return in a sentence that a process under the kill switch takes no part in the rollout in *state*."""
+    return (
+        f"a rollout is recorded ({state.text}), but the backend is memory: writes are noted for PostgreSQL, and nothing else "
+        "follows it until this process is started anew with RUVECTOR_BACKEND=postgres"
+    )
 
 
 async def refuse_beside(parts: RolloutParts, side: Side) -> None:

@@ -1,4 +1,4 @@
-"""What the service process tells of itself, in a small file that `rollout status` reads."""
+"""What the process that serves tells of itself, in a small file that `rollout status` reads."""
 
 import json
 import os
@@ -35,6 +35,12 @@ class ReportFile:
             return None
         return value if age < _FRESH_SECONDS else None
 
+    def is_anothers(self) -> bool:
+        """Return whether another process tells of itself here now."""
+        found = self.read()
+        return found is not None and found["pid"] != os.getpid()
+
     def remove(self) -> None:
-        """Take the report away, since nobody serves any more."""
-        self.path.unlink(missing_ok=True)
+        """Take this process's report away, since it serves no more; another's stays."""
+        if not self.is_anothers():
+            self.path.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ _KEPT: Final = 200
 class _Content:
     states: list[RolloutState]
     unrecorded: frozenset[str]
+    heard: frozenset[str] = frozenset()
+    """Entries that came from the table: they were set beside another file, or before this one was there."""
 
 
 class StateFile:
@@ -41,24 +43,39 @@ class StateFile:
         content = self._read()
         return [state for state in content.states if state.id in content.unrecorded]
 
-    def add(self, state: RolloutState, *, is_recorded: bool) -> None:
-        """Keep *state*, durably; raises StoreFullError."""
+    def was_begun_here(self) -> bool:
+        """Return whether the rollout that holds was begun beside this file, rather than heard of."""
+        content = self._read()
+        begun: RolloutState | None = None
+        for state in sorted(content.states, key=lambda state: state.rank):
+            begun = None if state.is_over else begun or state
+        return begun is not None and begun.id not in content.heard
+
+    def claim(self) -> None:
+        """Take every entry for one that was set here, so that the memory file beside this one is the one that moves."""
         with disk_faults(self.path), locked(self.path):
             content = self._read()
-            states = {one.id: one for one in [*content.states, state]}
+            self._write(content.states, content.unrecorded, frozenset())
+
+    def add(self, state: RolloutState, *, is_recorded: bool) -> None:
+        """Keep *state*, durably; one that is recorded already was heard of. Raises StoreFullError."""
+        with disk_faults(self.path), locked(self.path):
+            content = self._read()
+            states = {one.id: one for one in content.states}
+            heard = content.heard | {state.id} if is_recorded and state.id not in states else content.heard
             unrecorded = content.unrecorded - {state.id} if is_recorded else content.unrecorded | {state.id}
-            self._write(list(states.values()), unrecorded)
+            self._write(list({**states, state.id: state}.values()), unrecorded, heard)
 
     def note_recorded(self, states: list[RolloutState]) -> None:
         """Remember that *states* stand in the table."""
         with disk_faults(self.path), locked(self.path):
             content = self._read()
-            self._write(content.states, content.unrecorded - {state.id for state in states})
+            self._write(content.states, content.unrecorded - {state.id for state in states}, content.heard)
 
     def _read(self) -> _Content:
         try:
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return _Content(states=[], unrecorded=frozenset())
         identity = (found.st_ino, found.st_mtime_ns, found.st_size)
         if identity != self._seen:
@@ -76,13 +93,14 @@ class StateFile:
                 path=str(self.path),
             ) from error
 
-    def _write(self, states: list[RolloutState], unrecorded: frozenset[str]) -> None:
+    def _write(self, states: list[RolloutState], unrecorded: frozenset[str], heard: frozenset[str]) -> None:
         ordered = sorted(states, key=lambda state: state.rank)
         kept = [state for state in ordered[:-_KEPT] if state.id in unrecorded] + ordered[-_KEPT:]
         value = {
             "version": _VERSION,
             "entries": [state.as_json() for state in kept],
             "unrecorded": sorted(unrecorded),
+            "heard": sorted(heard & {state.id for state in kept}),
         }
         replace_file(self.path, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
@@ -93,4 +111,5 @@ def _content(value: dict[str, Any]) -> _Content:
     return _Content(
         states=[RolloutState.parsed(entry) for entry in value["entries"]],
         unrecorded=frozenset(value["unrecorded"]),
+        heard=frozenset(value.get("heard", ())),
     )

@@ -3,24 +3,24 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from media_gateway.errors import MediaGatewayError
 from media_gateway.rollout.keeper import StateKeeper, process_name
 from media_gateway.rollout.ledger import Ledger
-from media_gateway.rollout.patience import stop
+from media_gateway.rollout.patience import every, stop
 from media_gateway.rollout.report import ReportFile
 from media_gateway.rollout.store import RolloutStore
 
 _log = logging.getLogger(__name__)
 
-_FILE_SECONDS: Final = 0.1
-_TABLE_SECONDS: Final = 0.5
+FILE_SECONDS: Final = 0.1
+TABLE_SECONDS: Final = 0.5
 _REPORT_SECONDS: Final = 1.0
 _SUMMARY_SECONDS: Final = 60.0
 _LAST_COPIES: Final = 2.0
-_PROBE_PATIENCE: Final = 1.0
+PROBE_PATIENCE: Final = 1.0
 """Seconds after which a server that does not answer counts as away."""
 
 
@@ -43,15 +43,15 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch, to copy and to follow."""
         live = self._store.live
-        self._keeper.table.patience = _PROBE_PATIENCE
+        self._keeper.table.patience = PROBE_PATIENCE
         works: list[Coroutine[Any, Any, None]] = [
             live.applier.run(),
             live.follow(),
-            _every(_FILE_SECONDS, self._watch),
-            _every(_FILE_SECONDS / 2, self._aim),
-            _every(_FILE_SECONDS, self._compare),
-            _every(_TABLE_SECONDS, self._poll_table),
-            _every(_SUMMARY_SECONDS, self._keep_summary),
+            every(FILE_SECONDS, self._watch),
+            every(FILE_SECONDS / 2, self._aim),
+            every(FILE_SECONDS, self._compare),
+            every(TABLE_SECONDS, self._poll_table),
+            every(_SUMMARY_SECONDS, self._keep_summary),
         ]
         self._tasks = [asyncio.create_task(work) for work in works]
 
@@ -76,6 +76,8 @@ class Watcher:
         if state is not None and state.id != store.state.id:
             if not state.tripped:
                 store.guard.reset()
+            # First: at a next start this tells that the journal went on under this state, past the end of an earlier rollout.
+            await store.live.note_epoch(state.epoch)
             _log.info("rollout epoch %d: %s, by %s: %s", state.epoch, state.text, state.who, state.why)
             store.state = state
             self._compare_anew()
@@ -150,17 +152,3 @@ class Watcher:
                 "differing": [one.as_json() for one in store.shadow.differing],
             }
         )
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do *work* with pauses of *seconds* for as long as the task lives, whatever it raises; the same failure is told once."""
-    told: str | None = None
-    while True:
-        try:
-            await work()
-            told = None
-        except Exception as error:  # noqa: BLE001  moving on is all that can be done
-            if str(error) != told:
-                told = str(error)
-                _log.error("the rollout goes on, but: %s", told, exc_info=not isinstance(error, MediaGatewayError))
-        await asyncio.sleep(seconds)

@@ -57,6 +57,7 @@ def build_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            app.state.repeats.close()
             await service.aclose()
 
     app = FastAPI(

@@ -34,6 +34,8 @@ class Exchange:
     caller: Caller = field(default_factory=Caller)
     status: int | None = None
     """The status of the answer, once it began."""
+    code: str | None = None
+    """The code of the problem, where the store or another part that is needed failed."""
 
     def attach(self, scope: Scope) -> Self:
         """Make this what `exchange_of` gives for *scope*."""

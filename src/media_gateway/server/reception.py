@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 import time
+import traceback
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +16,7 @@ from media_gateway.server.http_metrics import HttpMetrics
 from media_gateway.server.logs import FIELDS
 from media_gateway.server.problems import request_id
 from media_gateway.server.refusals import unexpected
+from media_gateway.server.repeats import Repeats
 from media_gateway.server.route_table import RouteTable
 
 _log = logging.getLogger(__name__)
@@ -63,8 +65,8 @@ class Reception:
         out = _SeeingOut(send, exchange)
         try:
             await self._app(scope, receive, out)
-        except Exception:  # noqa: BLE001  it is logged and answered
-            _log.exception("an error that nobody foresaw")
+        except Exception as error:  # noqa: BLE001  it is logged and answered
+            self._tell_unforeseen(scope, exchange, error)
             if exchange.status is not None:
                 # Half an answer is out; the server cuts the connection, so that nobody takes it for whole.
                 return
@@ -74,6 +76,18 @@ class Reception:
             request_id.reset(token)
             if arrival is not None:
                 arrival.is_over()
+
+    def _tell_unforeseen(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
+        exchange.code = unexpected().code
+        repeats: Repeats = scope["app"].state.repeats
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        repeats.tell(
+            (exchange.route.name, type(error), place.filename, place.lineno),
+            "an error that nobody foresaw",
+            where=f"{scope['method']} {exchange.route.name}",
+            level=logging.ERROR,
+            with_trace=True,
+        )
 
     def _tell(self, method: str, exchange: Exchange, seconds: float) -> None:
         status = exchange.status or _HUNG_UP
@@ -86,6 +100,7 @@ class Reception:
                 "method": method,
                 "route": exchange.route.name,
                 "status": status,
+                "code": exchange.code,
                 "ms": round(seconds * 1000, 3),
                 "key": exchange.caller.name,
             }

@@ -1,6 +1,5 @@
 """From what went wrong to the problem document that tells it: our errors, bad requests, unknown addresses."""
 
-import logging
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,11 +10,11 @@ from starlette.exceptions import HTTPException
 
 from media_gateway import errors
 from media_gateway.errors import MediaGatewayError
+from media_gateway.server.exchange import exchange_of
 from media_gateway.server.findings import problem_of_findings
 from media_gateway.server.problems import Problem, ProblemError
+from media_gateway.server.repeats import Repeats
 from media_gateway.server.route_table import RouteTable
-
-_log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = "1"
 """What Retry-After says while the store is away: it is tried again about that often."""
@@ -96,7 +95,8 @@ def unexpected() -> Problem:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Make *app* answer with a problem document wherever it refuses or fails."""
+    """Make *app* answer with a problem document wherever it refuses or fails; `app.state.repeats` bounds its log."""
+    app.state.repeats = Repeats()
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(MediaGatewayError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_findings)
@@ -108,10 +108,19 @@ async def _on_problem(_: Request, error: Any) -> Response:
     return problem.response()
 
 
-async def _on_error(_: Request, error: Any) -> Response:
+async def _on_error(request: Request, error: Any) -> Response:
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("%s: %s", type(error).__name__, error)
+        exchange = exchange_of(request.scope)
+        exchange.code = problem.code
+        repeats: Repeats = request.app.state.repeats
+        name = type(error).__name__
+        # An outage fails every request: what is the same for all of them is told once, and then counted.
+        repeats.tell(
+            (exchange.route.name, problem.code, name),
+            f"{name}: {error}",
+            where=f"{request.method} {exchange.route.name}",
+        )
     return problem.response()
 
 

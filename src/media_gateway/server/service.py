@@ -151,7 +151,7 @@ class Service:
         if self._failure is not None:
             _log.warning("the store is open")
         self._failure = None
-        watch = StoreWatch(gateway.store)
+        watch = StoreWatch(lambda: gateway.store)
         try:
             await watch.look()
         except BaseException:
@@ -171,8 +171,9 @@ class Service:
             if chosen_provider(self.settings) == "local":
                 await gateway.embed(_WARM_TEXT)
             read = 0
-            if isinstance(gateway.store, Prewarms):
-                read = (await gateway.store.prewarm()).bytes
+            store = gateway.store
+            if isinstance(store, Prewarms):
+                read = (await store.prewarm()).bytes
         except Exception as error:  # noqa: BLE001  whatever it is, searches can do without
             _log.warning("the index could not be warmed: %s", error)
             self._warmth = f"it could not be warmed ({type(error).__name__}), so first searches take longer"

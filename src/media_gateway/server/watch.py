@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from media_gateway.contracts import VectorStore
 from media_gateway.errors import SchemaError, StoreUnavailableError
+from media_gateway.rollout import NotedStore
 from media_gateway.server.readiness import Check
 from media_gateway.stores.postgres.fitness import Fitness
 from media_gateway.wiring import postgres_of
@@ -24,11 +25,12 @@ _FITNESS_SECONDS: Final = 5.0
 
 
 class StoreWatch:
-    """Looks at *store* whenever `look` is called, and remembers what it saw."""
+    """Looks whenever `look` is called at what *store* returns, the store in use, and remembers what it saw."""
 
-    def __init__(self, store: VectorStore) -> None:
+    def __init__(self, store: Callable[[], VectorStore]) -> None:
         self._store = store
-        self._postgres = postgres_of(store)
+        # A rollout that begins later has this very one beside memory.
+        self._postgres = postgres_of(store())
         self._failure: Exception | None = None
         self._answered_at = 0.0
         self._seconds = 0.0
@@ -66,7 +68,7 @@ class StoreWatch:
     async def _probe(self) -> None:
         began = time.monotonic()
         try:
-            await self._store.get([PROBE_KEY])
+            await self._store().get([PROBE_KEY])
         except Exception as error:  # noqa: BLE001  whatever it is, the store did not answer
             if type(error) is not type(self._failure):
                 _log.warning("the store does not answer: %s", error)
@@ -100,7 +102,9 @@ class StoreWatch:
         if age > _STALE_SECONDS:
             return Check(name="store", passes=False, detail=f"its last answer came {age:.1f} s ago")
         milliseconds = round(self._seconds * 1000, 2)
-        return Check(name="store", passes=True, detail="it answers", figures={"milliseconds": milliseconds})
+        store = self._store()
+        detail = f"it answers; {store.remark}" if isinstance(store, NotedStore) else "it answers"
+        return Check(name="store", passes=True, detail=detail, figures={"milliseconds": milliseconds})
 
     def _pool_check(self) -> Check:
         if isinstance(self._unfit, StoreUnavailableError):

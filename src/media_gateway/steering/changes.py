@@ -9,9 +9,9 @@ from typing import Any, Final
 from media_gateway.errors import ModelMismatchError, SchemaError, StoreError, StoreLockedError, UnsupportedError
 from media_gateway.rollout import RolloutParts, RolloutState, RolloutStore
 from media_gateway.rollout.keeper import StateKeeper, operator_name
-from media_gateway.rollout.state import Mode, checked_mode
+from media_gateway.rollout.state import Mode, Side, checked_mode
 from media_gateway.settings import Settings
-from media_gateway.steering.refusals import existing, refuse_loss, refuse_too_early
+from media_gateway.steering.refusals import count_of, existing, refuse_loss, refuse_too_early, refuse_unheard
 from media_gateway.wiring import open_postgres, open_store, rollout_parts
 
 _HEARING_SECONDS: Final = 3.0
@@ -73,12 +73,38 @@ async def change(settings: Settings, wish: Wish) -> Change:
     try:
         await _make_ready(settings)
         former = await keeper.reconcile()
-        if former is None and not wish.may_discard:
-            await refuse_loss(settings, mode)
         refuse_too_early(parts, former, mode, alone=wish.alone)
+        if wish.may_discard:
+            keeper.file.claim()
+        if former is None or former.is_over:
+            await _begin(settings, parts, keeper, wish, mode, is_first=former is None)
         return await _set(parts, keeper, former, wish, mode=mode, percent=percent)
     finally:
         await parts.table.aclose()
+
+
+async def _begin(
+    settings: Settings, parts: RolloutParts, keeper: StateKeeper, wish: Wish, mode: Mode, *, is_first: bool
+) -> None:
+    """Look whether a rollout can begin with *mode*, and note that PostgreSQL is the truth where it served alone until now.
+
+    Raises UnsupportedError where records would be lost that *wish* does not let go.
+    """
+    service = parts.files.report.read()
+    alone = None if service is None else service.get("alone")
+    # After an earlier rollout PostgreSQL stood alone, and where memory has nothing it did so before.
+    is_alone = mode == "on" or alone == "postgres" or not is_first
+    if not is_alone and alone is None:
+        is_alone = not await count_of(settings, "memory") and await count_of(settings, "postgres") > 0
+    truth: Side = "postgres" if is_alone else "memory"
+    if not wish.may_discard:
+        if service is not None and alone == "memory" and truth == "postgres":
+            refuse_unheard(service["pid"], may_be_off=is_first)
+        if is_first:
+            await refuse_loss(settings, truth)
+    if is_first and truth == "postgres" and mode != "on":
+        # Memory gets what PostgreSQL has before it becomes the truth, whatever is written meanwhile.
+        await keeper.set("on", 100.0, who=wish.who or operator_name(), why="PostgreSQL served alone until now")
 
 
 async def _set(
@@ -167,6 +193,8 @@ async def _followed(parts: RolloutParts, state: RolloutState, began: float) -> t
         service = parts.files.report.read()
         if service is None:
             return None, "the process that served has ended"
+        if (words := _unfollowed(service, state)) is not None:
+            return None, words
         if service["epoch"] >= state.epoch and service["is_switched"]:
             seconds = time.monotonic() - began
             return round(seconds, 3), f"process {service['pid']} switched after {seconds:.2f} s"
@@ -176,12 +204,26 @@ async def _followed(parts: RolloutParts, state: RolloutState, began: float) -> t
     return None, f"process {service['pid']} has not switched yet: {service['failure'] or 'it is busy'}"
 
 
+def _unfollowed(service: dict[str, Any], state: RolloutState) -> str | None:
+    """Return in words that the process that serves takes no part in *state*, None where it does or will."""
+    if service.get("alone") == "memory":
+        return (
+            f"process {service['pid']} serves from memory alone and follows no rollout: start it anew with "
+            "RUVECTOR_BACKEND=postgres"
+        )
+    if service.get("alone") and service["failure"] and service["epoch"] >= state.epoch:
+        return f"process {service['pid']} takes no part in it: {service['failure']}"
+    return None
+
+
 async def _verified(settings: Settings, parts: RolloutParts, done: Change) -> Change:
     """Return *done* with what comparing both stores gave: by the process that serves, or by this one."""
     if parts.files.report.read() is None:
         return await _brought_back_here(settings, done)
     deadline = time.monotonic() + _VERIFY_SECONDS
     service = parts.files.report.read()
+    if service is not None and _unfollowed(service, done.state) is not None:
+        return done
     while service is not None and service["verified"] is None and time.monotonic() < deadline:
         if not service["is_confirmed"] or service["failure"]:
             return _with(

@@ -20,12 +20,22 @@ async def existing(settings: Settings, side: Side) -> VectorStore | None:
     return await open_existing(settings.model_copy(update={"backend": side}))
 
 
-async def refuse_loss(settings: Settings, mode: Mode) -> None:
-    """Raise UnsupportedError for a first state under which what the store that follows has would be lost.
+async def count_of(settings: Settings, side: Side) -> int:
+    """Return how many records the store of *side* holds."""
+    store = await existing(settings, side)
+    if store is None:
+        return 0
+    try:
+        return (await store.stats()).count
+    finally:
+        await store.aclose()
+
+
+async def refuse_loss(settings: Settings, truth: Side) -> None:
+    """Raise UnsupportedError where the store that is to follow *truth* has what it lacks, which would be lost.
 
     A store that lacks records of the truth loses none by following it, such as a copy from which the truth went on.
     """
-    truth: Side = "postgres" if mode == "on" else "memory"
     follower = other(truth)
     async with AsyncExitStack() as stack:
         stores: dict[Side, VectorStore | None] = {}
@@ -48,6 +58,20 @@ async def refuse_loss(settings: Settings, mode: Mode) -> None:
             feature="a rollout over two different collections",
             store=follower,
         )
+
+
+def refuse_unheard(pid: int, *, may_be_off: bool) -> None:
+    """Raise UnsupportedError since process *pid* goes on writing to memory alone, where PostgreSQL is to be the truth.
+
+    With *may_be_off* a state under which memory is the truth is possible instead.
+    """
+    advice = "set off first, start it anew with RUVECTOR_BACKEND=postgres, and then set on" if may_be_off else "stop it"
+    raise UnsupportedError(
+        f"process {pid} serves from memory alone, and what it writes from now on would be lost, since PostgreSQL is to be "
+        f"the truth: {advice}; or let it be lost with --discard",
+        feature="a rollout beside the kill switch",
+        store="memory",
+    )
 
 
 async def _compared(truth: VectorStore | None, follower: VectorStore | None) -> Comparison | None:

@@ -163,9 +163,19 @@ def _memory_files(settings: Settings) -> MemoryFiles:
 
 
 def _rollout(settings: Settings) -> RolloutSeen | None:
-    state = RolloutFiles(path=settings.memory_path).state.latest()
+    files = RolloutFiles(path=settings.memory_path)
+    state = files.state.latest()
     if state is None:
         return None
+    service = files.report.read()
+    unfollowed = None
+    if service is not None and service.get("alone") and service["failure"]:
+        unfollowed = f"process {service['pid']} takes no part in it: {service['failure']}"
     return RolloutSeen(
-        text=state.text, at=state.at, why=state.why, is_tripped=state.tripped, has_memory=not state.is_over
+        text=state.text,
+        at=state.at,
+        why=state.why,
+        is_tripped=state.tripped,
+        has_memory=not state.is_over,
+        unfollowed=unfollowed,
     )

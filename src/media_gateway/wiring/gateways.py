@@ -15,9 +15,11 @@ from media_gateway.learning.service import PostgresLearning
 from media_gateway.monitored import Monitoring
 from media_gateway.monitoring.metrics import Metrics
 from media_gateway.monitoring.sources import pool_is_busy
+from media_gateway.searching import StoreInUse
 from media_gateway.settings import Settings
 from media_gateway.stores.postgres.search_log import LogRules, SampledSearchLog
 from media_gateway.stores.postgres.tuning.self_tuning import SelfTuning, SelfTuningRules
+from media_gateway.wiring.following import following
 from media_gateway.wiring.search_logs import search_log_table
 from media_gateway.wiring.servers import running_conninfo
 from media_gateway.wiring.stores import agreed_space, open_store, postgres_of
@@ -78,8 +80,11 @@ class GatewayOpening:
             if learning is not None:
                 monitoring.watch_learning(learning)
             companions = [monitoring, *_self_tuning(store, settings, monitoring, writable=self._writable)]
+        use = StoreInUse(store)
+        if self._writable:
+            companions += following(use, settings, space=space, monitoring=monitoring)
         return Gateway(
-            store,
+            use,
             embedder,
             search_log=log,
             learning=learning,
@@ -99,7 +104,8 @@ def open_gateway(
     `async with open_gateway() as gateway:` opens and closes it; `gateway = await open_gateway()` leaves closing to the
     caller. An *embedder* given takes the place of the one that the settings choose, and is closed with the gateway;
     `OwnVectors` is the one for vectors that come ready-made. With *writable* false a memory store's file is only read,
-    beside the process that writes it. *metrics* count and sample what the gateway does; without them nothing is counted.
+    beside the process that writes it, and a rollout that is set later is not followed. *metrics* count and sample what
+    the gateway does; without them nothing is counted.
 
     Raises SettingsError, StoreUnavailableError, ModelMismatchError, and what opening the chosen store raises.
     """

@@ -123,7 +123,7 @@ class _Examination:
             has_records = await self._memory_store()
         else:
             has_records = await self._postgres()
-            await self._rollout()
+        await self._rollout()
         if "memory files" in self._checked:
             folders["the memory store"] = settings.memory_path.parent
         self._checked += ["disk", "backups"]
@@ -137,11 +137,11 @@ class _Examination:
         self._checked.append("rollout")
         try:
             seen = await self._parts.rollout()
-        except SnapshotDamagedError as error:
+        except (SnapshotDamagedError, OSError) as error:
             self._findings.append(_unseen("rollout", str(error)))
             return
         self._findings += rollouts.judged(seen)
-        if seen is not None and seen.has_memory:
+        if seen is not None and seen.has_memory and "memory files" not in self._checked:
             await self._memory_store()
 
     async def _backups(self, *, has_records: bool) -> None:

@@ -77,13 +77,17 @@ class MemoryFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutSeen:
-    """The state of a rollout in words, since when and why; with *has_memory* a memory store is one end of it."""
+    """The state of a rollout in words, since when and why; with *has_memory* a memory store is one end of it.
+
+    *unfollowed* says why the process that serves takes no part in it, None where it does or where none serves.
+    """
 
     text: str
     at: datetime
     why: str
     is_tripped: bool
     has_memory: bool
+    unfollowed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

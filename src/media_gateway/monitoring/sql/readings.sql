@@ -54,3 +54,7 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND query LIKE '%%content_vectors%%' AND query NOT LIKE '%%pg_stat_statements%%'
 ORDER BY mean_exec_time DESC
 LIMIT 10
+
+-- statements_loaded --
+-- shared_preload_libraries itself is shown to few; the library's own settings are shown to all.
+SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'pg_stat_statements.max')

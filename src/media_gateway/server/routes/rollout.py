@@ -23,13 +23,11 @@ from media_gateway.server.wire.rollout import (
 from media_gateway.settings import Settings
 from media_gateway.steering.changes import Change, Wish, change, roll_back
 from media_gateway.steering.facts import read_status
-from media_gateway.wiring import rollout_parts
 
 router = APIRouter(route_class=JsonRoute, tags=["rollout"])
 
 _FOR_OPERATORS = ("failure", "stuck", "differing")
 _ANSWERS = "answers"
-_NOT_FOLLOWED = "this service began without a rollout and follows none: start it anew"
 
 
 @router.get(
@@ -63,7 +61,7 @@ async def set_rollout(
         who=_name(caller),
     )
     settings = _moving(service.settings)
-    return _changed(await change(settings, wish), settings)
+    return _changed(await change(settings, wish))
 
 
 @router.post(
@@ -79,7 +77,7 @@ async def rollback(
 ) -> Response:
     """Turn reads and writes back to memory, also while PostgreSQL is away, as media-gateway rollback does."""
     settings = _moving(service.settings)
-    return _changed(await roll_back(settings, body.reason, who=_name(caller), verify=False), settings)
+    return _changed(await roll_back(settings, body.reason, who=_name(caller), verify=False))
 
 
 def _moving(settings: Settings) -> Settings:
@@ -97,11 +95,9 @@ def _name(caller: Caller) -> str:
     return f"key {caller.name}"
 
 
-def _changed(done: Change, settings: Settings) -> Response:
+def _changed(done: Change) -> Response:
     shown = {"sentence": done.sentence, **done.as_json()}
     shown.pop("verified")
-    if rollout_parts(settings).files.report.read() is None:
-        shown["remarks"] = [*done.remarks, _NOT_FOLLOWED]
     return as_json(shown)
 
 

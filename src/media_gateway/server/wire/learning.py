@@ -85,7 +85,10 @@ class RecommendedItem(Shown):
     score: Annotated[float, Field(description="What this list is ordered by; it compares with no other list.")]
     reason: str
     because: Annotated[str | None, Field(description="The key of the liked record behind it.")] = None
-    source: Annotated[str, Field(description="The source with the largest share.")]
+    source: Annotated[
+        str,
+        Field(description="The source with the largest share; for what fills a list, what its record is chosen by."),
+    ]
     shares: Annotated[dict[str, float], Field(description="What each source says for it; they sum to 1.")]
     metadata: dict[str, Any]
 

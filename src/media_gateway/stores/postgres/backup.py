@@ -21,6 +21,7 @@ from media_gateway.errors import BackupError, SchemaError, SettingsError
 from media_gateway.models import BackupFacts, BackupKind, Restored
 from media_gateway.stores.postgres.digests import digest_on
 from media_gateway.stores.postgres.indexes.estimate import graph_bytes
+from media_gateway.stores.postgres.restoring import listing_without
 
 LEFT_OUT: Final = ("content_embedding_cache", "vector_search_logs")
 """Tables whose rows are not backed up: what may be emptied at any time, and what somebody may have to be erased from."""
@@ -116,7 +117,8 @@ class PostgresBackup:
         """Restore the dump at *path* into a new database, compare it with *facts*, and swap the two by renaming.
 
         The former database is kept. Raises BackupError when the dump cannot be restored or holds something else,
-        SchemaError when the role may not create or rename databases, or the dump is of a newer program.
+        SchemaError when the role may not create or rename databases or create the extension, or the dump is of a newer
+        program, and ExtensionMissingError when the server lacks the extension.
         """
         newest = known_migrations()[-1].version
         if facts.schema_version is not None and facts.schema_version > newest:
@@ -125,24 +127,36 @@ class PostgresBackup:
                 "media-gateway that made it"
             )
         async with scratch_database(self._conninfo, self._server) as scratch:
-            await self._fill(scratch.conninfo, path, facts, keeps_owners=self._keeps_owners)
+            left_out = await self._fill(scratch.conninfo, path, facts, keeps_owners=self._keeps_owners)
             await self._verify(scratch.conninfo, path, facts)
             kept = await scratch.take_place(at=at)
         advice = [] if kept is None else [f'the former database can be removed by DROP DATABASE "{kept}"']
+        if left_out:
+            names = ", ".join(left_out)
+            advice.append(
+                f"left out, since this role cannot make them here: the extensions {names}; nothing needs them"
+            )
         if facts.schema_version != newest:
             advice.append("the schema is behind this program; run media-gateway db migrate")
         name = self._conninfo["dbname"]
         return Restored(place=f"the database {name} of {self._server}", kept=kept, advice=advice)
 
-    async def _fill(self, conninfo: Mapping[str, Any], path: Path, facts: BackupFacts, *, keeps_owners: bool) -> None:
-        """Restore the dump at *path* into the empty database of *conninfo*; the first failure ends it."""
+    async def _fill(
+        self, conninfo: Mapping[str, Any], path: Path, facts: BackupFacts, *, keeps_owners: bool
+    ) -> list[str]:
+        """Restore the dump at *path* into the empty database of *conninfo*; the first failure ends it.
+
+        Returns the optional extensions that could not be made there.
+        """
         async with self._reading(conninfo) as connection:
             written_by = int(facts.versions.get("pg_dump", "0").partition(".")[0])
             programs = await self._programs(connection, at_least=written_by)
         failure = f"{path} could not be restored, and nothing was changed"
         entries = await run_client(programs, "pg_restore", ["--list", str(path)], failure=failure, path=path)
-        # Where a superuser made the extension for this role, its comment is not the role's to set.
-        kept = "\n".join(line for line in entries.splitlines() if " COMMENT - EXTENSION " not in line)
+        async with self._reading(conninfo) as connection:
+            kept, left_out = await listing_without(
+                connection, entries, needed=self._engine.name, path=path, server=self._server
+            )
         with tempfile.NamedTemporaryFile("w", suffix=".list") as listing:
             await anyio.to_thread.run_sync(listing.write, kept)
             listing.flush()
@@ -154,6 +168,7 @@ class PostgresBackup:
             )
         async with self._reading(conninfo) as connection:
             await connection.execute("ANALYZE")
+        return left_out
 
     async def _verify(self, conninfo: Mapping[str, Any], path: Path, facts: BackupFacts) -> None:
         async with self._reading(conninfo) as connection:
