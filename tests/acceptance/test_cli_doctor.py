@@ -17,7 +17,7 @@ def test_an_empty_folder_has_nothing_wrong(command: Command) -> None:
     assert done.code == 0, done.err
     assert "INFO  memory_missing" in done.out
     assert "media-gateway load sample" in done.out
-    assert "checked: memory files, disk, backups" in done.out
+    assert "checked: memory files, rollout, disk, backups" in done.out
     assert not (command.folder / "data").exists()
 
 

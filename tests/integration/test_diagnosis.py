@@ -1,8 +1,9 @@
 """The doctor on real servers: what is broken on purpose is named, and what can be is mended."""
 
 import asyncio
-import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -349,12 +350,34 @@ async def test_something_else_that_listens(tmp_path: Path) -> None:
         await found(settings_of(tmp_path, conninfo), "not_postgres")
 
 
+_HOLD = """
+import asyncio, pathlib, sys
+from media_gateway.stores.memory import open_memory_store
+
+async def hold() -> None:
+    async with await open_memory_store(pathlib.Path(sys.argv[1]), space=None):
+        print("open", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(hold())
+"""
+
+
 async def test_a_memory_store_that_is_missing_locked_or_damaged(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     assert (await found(settings, "memory_missing")).severity == "info"
     async with await open_memory_store(settings.memory_path, space=SPACE) as store:
         await store.upsert(records(200))
-        assert f"process {os.getpid()}" in (await found(settings, "memory_locked")).seen
+        assert "memory_locked" not in {finding.code for finding in (await looked(settings)).findings}, "it is ours"
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HOLD, str(settings.memory_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"open\n"
+    assert f"process {holder.pid}" in (await found(settings, "memory_locked")).seen
+    holder.stdin.close()
+    assert await holder.wait() == 0
     assert [finding.code for finding in (await looked(settings)).findings] == ["backup_missing"]
     other = settings.model_copy(update={"own_model": "another"})
     assert "another" in (await found(other, "model_mismatch")).seen
