@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests run in so many processes at once: one more than two cores, since some always wait for a server or for time.
-JOBS ?= 3
+# Tests run on this many processors at once.
+JOBS ?= 2
 
 .PHONY: demo check test test-full drill bench format clean
 

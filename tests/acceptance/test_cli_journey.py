@@ -107,6 +107,7 @@ def test_the_demo_ends_by_serving_its_console(demonstrated: Command) -> None:
     assert "no console was running" in demonstrated("demo", "--stop").out
 
 
+@pytest.mark.full
 def test_what_the_demo_proposes_runs_as_written(demonstrated: Command) -> None:
     shown = demonstrated.folder.joinpath("demo.txt").read_text()
     proposed = [line.strip() for line in shown.partition("What to try next")[2].splitlines()[1:]]
@@ -161,6 +162,7 @@ def _same(first: SearchResult, second: SearchResult) -> bool:
     return keys_agree and scores_agree
 
 
+@pytest.mark.full
 def test_db_status_url_and_psql(embedded: Command) -> None:
     status = embedded("db", "status", "--json").json()
     assert status["running"] is True
@@ -181,6 +183,7 @@ def test_db_url_is_one_line_that_a_client_takes(embedded: Command, options: list
         assert connection.execute("SELECT count(*) FROM content_vectors").fetchone() == (SAMPLE_ROWS,)
 
 
+@pytest.mark.full
 def test_the_embedded_server_as_somebodys_own(embedded: Command) -> None:
     address = embedded.inside("db", "url", "--tcp").out.strip()
     stats = embedded("stats", "--json", DATABASE_URL=address)

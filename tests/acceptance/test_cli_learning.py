@@ -85,6 +85,7 @@ def test_the_memory_backend_says_where_learning_lives(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.full
 def test_over_http(postgres: TestServer, tmp_path: Path) -> None:
     conninfo = postgres.new_database()
     names = {"RUVECTOR_BACKEND": "postgres", "DATABASE_URL": url_of(conninfo)}

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.acceptance.command import Command
 from tests.samples import records
@@ -10,6 +11,7 @@ from tests.samples import records
 ROWS = 5_000
 
 
+@pytest.mark.full
 def test_a_large_load_is_tuned_and_searches_explain_themselves(command: Command) -> None:
     items = records(ROWS, dimension=16)
     np.savez(

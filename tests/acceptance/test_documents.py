@@ -34,6 +34,7 @@ HIT = re.compile(r"^ *\d+ +-?\d\.\d{3} +(.*?) *$", re.MULTILINE)
 """A row of a table of hits; without its score, since that moves in its last digit from processor to processor."""
 
 
+@pytest.mark.full
 def test_the_tutorial(tmp_path: Path) -> None:
     _write_what_it_tells_to_write(tmp_path)
     command = Command(folder=tmp_path, variables={})

@@ -43,6 +43,7 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {*SAID, NOTEBOOK.name} | run_elsewhere
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", SAID)
 def test_an_example_runs(tmp_path: Path, name: str) -> None:
     for _ in range(2):
@@ -138,6 +139,7 @@ def films(tmp_path: Path) -> Path:
     return tmp_path / "films.npz"
 
 
+@pytest.mark.full
 def test_the_command_loads_vectors_and_searches_by_a_vector(films: Path) -> None:
     command = Command(folder=films.parent, variables={"RUVECTOR_MODEL": "genres-1"})
     loaded = command("load", films.name, "--json").json()
@@ -158,6 +160,7 @@ def test_the_command_asks_for_the_model_of_vectors(films: Path) -> None:
     assert_refused(command("load", films.name), "name the model that made them with --model")
 
 
+@pytest.mark.full
 def test_the_command_loads_movielens(tmp_path: Path) -> None:
     folder = tmp_path / "ml small"
     folder.mkdir()

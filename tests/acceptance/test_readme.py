@@ -58,6 +58,7 @@ def test_the_targets_of_make_exist() -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.full
 def test_its_commands_run_in_memory(memory: Command) -> None:
     loaded, found, as_json, similar, stats = _run(_shell("media-gateway similar"), memory, {})
     assert f"{SAMPLE_ROWS} rows" in loaded
@@ -73,6 +74,7 @@ def test_its_commands_run_on_the_embedded_postgresql(demonstrated: Command) -> N
     assert "Inception" in found
 
 
+@pytest.mark.full
 def test_its_commands_run_on_a_postgresql_of_ones_own(demonstrated: Command, tmp_path: Path) -> None:
     admin = demonstrated("db", "url", "--tcp").out.strip()
     _follow_the_guide(admin)

@@ -172,6 +172,7 @@ def test_a_copy_that_the_truth_has_outgrown_may_follow(moving: Command) -> None:
         assert connection.execute("SELECT count(*) FROM content_vectors").fetchone() == (614,)
 
 
+@pytest.mark.full
 def test_status_tells_that_the_guard_tripped(memory: Command, tmp_path: Path) -> None:
     shutil.copytree(memory.folder / "data", tmp_path / "data")
     command = Command(folder=tmp_path, variables={"RUVECTOR_BACKEND": "postgres"})

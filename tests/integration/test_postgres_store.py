@@ -43,7 +43,9 @@ async def in_batches(items: Sequence[ContentVector], size: int = 700) -> AsyncIt
         yield items[start : start + size]
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.4, 1.2])
+@pytest.mark.parametrize(
+    "delay", [pytest.param(0.05, marks=pytest.mark.full), 0.4, pytest.param(1.2, marks=pytest.mark.full)]
+)
 async def test_kill_9_of_the_server_during_an_upsert_leaves_all_or_none(tmp_path: Path, delay: float) -> None:
     server = TestServer(tmp_path)
     store = await server.open_store(SPACE)

@@ -226,6 +226,7 @@ async def test_logged_searches_are_what_tuning_measures_with(store: PostgresStor
     assert (report.queries_from, report.sample) == ("searches", 60)
 
 
+@pytest.mark.full
 async def test_other_indexes_are_tried_and_nothing_is_left_of_them(store: PostgresStore) -> None:
     before = await execute(store, "SELECT relname FROM pg_class ORDER BY relname")
     report = await store.tune(sample=20, apply=False, try_indexes=True)

@@ -112,6 +112,7 @@ async def test_scanning_where_it_is_asked_for_or_cheap(arguments: dict[str, obje
         assert (await store.search(SearchRequest(vector=rows[3]))).exact
 
 
+@pytest.mark.full
 async def test_churn_keeps_every_record_findable() -> None:
     """Half of the records are replaced again and again: each one must still be its own nearest neighbour."""
     rows = clustered(12_000, DIMENSION)
