@@ -29,9 +29,8 @@ from media_gateway.stores.postgres.indexes import (
     local_resources,
     planned_build,
     read_indexes,
+    read_rebuild_advice,
     read_table,
-    rebuild_advice,
-    sampled_recall,
 )
 from media_gateway.wiring import open_collection, server_conninfo
 
@@ -116,15 +115,7 @@ async def _advice(
             is_advised=True,
             reason=f"it is the rest of a build that was cut off; media-gateway index rebuild --kind {kind} clears it away",
         )
-    then, now = await sampled_recall(connection, index)
-    return rebuild_advice(
-        rows=table.rows,
-        dead=table.dead,
-        updates_since_build=table.changes_since(index.note),
-        recall_then=then,
-        recall_now=now,
-        target=settings.recall_target,
-    )
+    return await read_rebuild_advice(connection, index, table, settings.recall_target)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from media_gateway.stores.postgres.indexes.advice import (
     RebuildAdvice,
     read_rebuild_advice,
     rebuild_advice,
-    sampled_recall,
 )
 from media_gateway.stores.postgres.indexes.build import BuiltIndex, build_index, drop_index, rebuild_index
 from media_gateway.stores.postgres.indexes.catalogue import (
@@ -58,6 +57,5 @@ __all__ = [
     "rebuild_advice",
     "rebuild_index",
     "sampled_rate",
-    "sampled_recall",
     "scaled_seconds",
 ]
