@@ -25,6 +25,9 @@ def test_a_capacity_is_reckoned_without_a_server(command: Command) -> None:
         (["build", "--kind", "ivf"], "--kind is 'ivf'; expected 'vector' or 'halfvec'"),
         (["build", "--m", "1"], "m is 1; expected 2 to 100"),
         (["build", "--maintenance-memory", "much"], "a size is 'much'; expected a number with KB, MB, GB or TB"),
+        (["field", "draw", "--type", "date"], "--type is 'date'; expected 'number' or 'text'"),
+        (["field", "d" * 201, "--type", "text"], "expected text of at most 200 bytes"),
+        (["field", "draw", "--type", "number"], "the memory store sees to its index itself; give --backend postgres"),
         (["status"], "the memory store sees to its index itself; give --backend postgres"),
         (["warm"], "the memory store sees to its index itself"),
     ],
@@ -56,3 +59,19 @@ def test_the_life_of_an_index(embedded: Command) -> None:
     assert dropped["dropped"] == "content_vectors_halfvec_idx"
     assert "content_vectors_hnsw_idx" in embedded.inside("index", "status").out
     assert_refused(embedded.inside("index", "drop", "--kind", "halfvec"), "there is no content_vectors_halfvec_idx")
+
+
+def test_the_life_of_an_index_on_a_field(embedded: Command) -> None:
+    built = embedded.inside("index", "field", "runtime", "--type", "number", "--json").json()
+    assert (built["field"], built["type"], built["valid"], built["dropped"]) == ("runtime", "number", True, [])
+    again = embedded.inside("index", "field", "runtime", "--type", "number")
+    assert "is there already" in again.out, again.err
+    status = embedded.inside("index", "status", "--json").json()
+    assert [(index["field"], index["name"]) for index in status["fields"]] == [("runtime", built["name"])]
+    assert built["name"] in embedded.inside("index", "status").out
+    dropped = embedded.inside("index", "field", "runtime", "--type", "number", "--drop")
+    assert dropped.out.startswith(f"dropped {built['name']}, "), dropped.err
+    assert_refused(
+        embedded.inside("index", "field", "runtime", "--type", "number", "--drop"),
+        "the field 'runtime' has no index of type number",
+    )

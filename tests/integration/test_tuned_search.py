@@ -1,6 +1,7 @@
 """Filters that fill k, explanations, tuning and the choice of the index, on a real PostgreSQL."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -177,6 +178,41 @@ async def test_a_filter_that_few_pass_is_scanned_at_once_the_next_time(store: Po
     again = await store.explain(few)
     assert (again.way, again.exact) == ("scan", True)
     assert "a moment ago" in again.reason
+
+
+async def test_what_a_walk_yields_is_sorted_and_no_other_index_is_taken_for_its_filter(store: PostgresStore) -> None:
+    """An iterative walk yields about in order, which the server takes for sorted; and it takes containment for rare."""
+    for condition in (RatingBetween(low=5), MetadataEquals("media_type", "movie")):
+        request = SearchRequest(vector=VECTORS[0], where=condition)
+        await store.search(request)
+        explained = await store.explain(request)
+        assert (explained.way, explained.exact, explained.index) == ("index", False, "content_vectors_hnsw_idx")
+        nodes = [line.strip() for line in explained.plan if "->" in line]
+        assert nodes[0].startswith("->  Sort")
+        assert any("Index Scan using content_vectors_hnsw_idx" in line for line in explained.plan)
+        assert not any("Bitmap" in line for line in explained.plan)
+
+
+async def test_a_range_that_nothing_is_known_of_is_sampled_once(store: PostgresStore) -> None:
+    request = SearchRequest(vector=VECTORS[0], where=MetadataRange("side", above=0.5))
+    first = await store.explain(request)
+    assert (first.way, first.exact) == ("count", False)
+    assert any("Sample Scan" in line for line in first.plan)
+    again = await store.explain(request)
+    assert (again.way, again.exact) == ("index", False)
+    assert "as a sample told a moment ago" in again.reason
+
+
+async def test_walks_in_vain_are_not_repeated(store: PostgresStore) -> None:
+    """What passes lies at the other end from these queries."""
+    far = VECTORS[np.argsort(VECTORS[:, 0])[:5]]
+    condition = MetadataRange("side", above=0.8)
+    ways: list[str] = []
+    for vector in [*far, *far]:
+        request = SearchRequest(vector=vector, where=condition)
+        ways.append((await store.explain(request)).way)
+        assert found(await store.search(request), await store.search(replace(request, exact=True))) >= 0.9
+    assert (ways[0], ways[-1]) == ("count", "scan")
 
 
 async def test_tuning_is_recorded_and_followed(postgres: TestServer, store: PostgresStore) -> None:

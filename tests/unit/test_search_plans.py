@@ -1,5 +1,7 @@
 """Which way a filtered search goes, and how wide, by what is known of the table."""
 
+import time
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -49,7 +51,7 @@ TURN = UNTUNED.turn(ROWS, 10, is_indexed=True)
         (RatingBetween(low=5) & MediaTypeIs("tv"), "scan"),
         (GenresAny([28]), "count"),
         (MetadataEquals("country", "FR"), "count"),
-        (MetadataRange("runtime", below=90), "index"),
+        (MetadataRange("runtime", below=90), "count"),
         (RatingBetween(low=5) & GenresAll([28, 35]), "count"),
     ],
 )
@@ -69,8 +71,8 @@ def test_a_table_that_was_never_analyzed_is_counted() -> None:
 def test_what_was_counted_decides_from_then_on() -> None:
     planner = Planner()
     condition = GenresAny([28])
-    planner.learn("few", TURN)
-    planner.learn("many", TURN + 1)
+    planner.experiences.passed("few", TURN)
+    planner.experiences.passed("many", TURN + 1)
     few = planner.filtered(SITUATION, condition, "few", 10)
     many = planner.filtered(SITUATION, condition, "many", 10)
     assert (few.way, few.rows) == ("scan", (TURN, TURN))
@@ -91,21 +93,59 @@ def test_rarer_filters_fetch_more_and_many_hits_search_wider() -> None:
     situation = Situation(least_rows=1_001, statistics=STATISTICS, index=PLAIN, knobs=knobs)
     plan = Planner().filtered(situation, RatingBetween(low=8), "x", 10)
     assert (plan.fetch, plan.ef_search) == (15, 40)
+    assert Planner().filtered(situation, RatingBetween(low=2), "x", 10).fetch == 16
 
 
 def test_the_turn_grows_with_the_root_of_the_table_and_of_what_is_fetched() -> None:
-    assert pytest.approx((25 * 4.2 * ROWS) ** 0.5, abs=1) == TURN
+    assert pytest.approx((20 * 4.2 * ROWS) ** 0.5, abs=1) == TURN
     assert UNTUNED.turn(100 * ROWS, 10, is_indexed=True) == pytest.approx(10 * TURN, rel=0.01)
     assert UNTUNED.turn(ROWS, 40, is_indexed=True) == pytest.approx(2 * TURN, rel=0.01)
     assert UNTUNED.turn(2_000, 1, is_indexed=True) == 1_000
 
 
+def test_what_a_sample_told_is_no_bound() -> None:
+    planner = Planner()
+    planner.experiences.passed("many", 50_000, is_sampled=True)
+    planner.experiences.passed("few", 0, is_sampled=True)
+    condition = MetadataRange("runtime", below=90)
+    many, few = (planner.filtered(SITUATION, condition, name, 10) for name in ("many", "few"))
+    assert (many.way, many.rows) == ("index", None)
+    assert "about 50,000 rows pass" in many.reason
+    assert (few.way, few.rows) == ("scan", None)
+
+
+def test_where_walks_find_too_few_the_scan_comes_first_if_it_costs_less_than_trying_again() -> None:
+    planner = Planner()
+    condition = RatingBetween(low=5)
+    for name, share, failures in (("rare", 0.05, 2), ("rarer", 0.05, 0), ("half", 0.5, 2), ("never", 0.5, 9)):
+        planner.experiences.passed(name, int(share * ROWS))
+        for _ in range(failures):
+            planner.experiences.walked(name, is_filled=False)
+    ways = [planner.filtered(SITUATION, condition, name, 10).way for name in ("rare", "rarer", "half", "never")]
+    assert ways == ["scan", "index", "index", "scan"]
+    for _ in range(20):
+        planner.experiences.walked("never", is_filled=True)
+    assert planner.filtered(SITUATION, condition, "never", 10).way == "index"
+
+
+def test_what_searches_came_to_is_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    planner = Planner()
+    planner.experiences.passed("few", 5)
+    planner.experiences.walked("few", is_filled=False)
+    known = planner.experiences.of("few")
+    assert (known.passed, known.chance) == (5, 1 / 2)
+    monkeypatch.setattr(time, "monotonic", lambda: known.valid_until)
+    assert planner.experiences.of("few").passed is None
+    assert planner.filtered(SITUATION, GenresAny([28]), "few", 10).way == "count"
+
+
 def test_the_walk_suffices_for_rows_spread_evenly_and_ends_where_reading_all_is_cheaper() -> None:
     for share in (1.0, 0.5, 0.1, 0.03):
-        assert UNTUNED.walk(20, share, ROWS) >= int(30 * 20 / share)
-    assert UNTUNED.walk(1, 1.0, ROWS) == 1_000
-    assert UNTUNED.walk(20, 0.001, ROWS) == ROWS // 2
-    assert UNTUNED.walk(10_000, 0.0, 2**40) == 2**31 - 1
+        assert UNTUNED.walk(20, share, ROWS) >= int(2 * 20 / share)
+    assert UNTUNED.walk(1, 1.0, 1_200) == UNTUNED.ef_search
+    assert UNTUNED.walk(20, 0.001, ROWS) == ROWS // 20
+    assert UNTUNED.walk(10, 0.5, ROWS) == int(0.25 * 0.5 * ROWS / UNTUNED.walk_ratio)
+    assert UNTUNED.walk(10_000, 0.0, 2**60) == 2**31 - 1
 
 
 def test_conditions_that_the_server_has_an_index_for() -> None:
@@ -119,11 +159,11 @@ def test_conditions_that_the_server_has_an_index_for() -> None:
         MetadataIn("a", [1, 2]),
     ]
     unindexed = [MetadataRange("a", low=1), MetadataExists("a"), ~MediaTypeIs("tv")]
-    assert all(has_index(condition) for condition in indexed)
-    assert not any(has_index(condition) for condition in unindexed)
-    assert has_index(unindexed[0] & indexed[0])
-    assert not has_index(unindexed[0] | indexed[0])
-    assert has_index(indexed[0] | indexed[1])
+    assert all(has_index(condition, STATISTICS) for condition in indexed)
+    assert not any(has_index(condition, STATISTICS) for condition in unindexed)
+    assert has_index(unindexed[0] & indexed[0], STATISTICS)
+    assert not has_index(unindexed[0] | indexed[0], STATISTICS)
+    assert has_index(indexed[0] | indexed[1], STATISTICS)
 
 
 def test_the_session_is_trusted_and_what_differs_from_it_is_set_in_the_statement() -> None:
@@ -133,9 +173,11 @@ def test_the_session_is_trusted_and_what_differs_from_it_is_set_in_the_statement
     assert "set_config" not in statements.text(planner.unfiltered(SITUATION, 10), nothing, 10)
     assert "'hnsw.ef_search', '200'" in statements.text(planner.unfiltered(SITUATION, 100), nothing, 100)
     where = where_clause(RatingBetween(low=5))
-    text = statements.text(planner.filtered(SITUATION, RatingBetween(low=5), "x", 10), where, 10)
+    plan = planner.filtered(SITUATION, RatingBetween(low=5), "x", 10)
+    text = statements.text(plan, where, 10)
     assert "hnsw.max_scan_tuples" in text
     assert "hnsw.ef_search" not in text
+    assert "set_config" not in statements.text(replace(plan, walk=400), where, 10)
     for name in where.values:
         assert f"%({name})s" in text
 

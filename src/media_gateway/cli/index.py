@@ -1,9 +1,10 @@
-"""`index`: the vector index of a PostgreSQL collection."""
+"""`index`: the vector index of a PostgreSQL collection, and those on fields of metadata."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from media_gateway.cli.index_field import field
 from media_gateway.cli.index_options import (
     KindChoice,
     KindOption,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The vector index of a PostgreSQL collection: what it takes, building it while searches go on, warming it.",
+    help="The vector index of a PostgreSQL collection: what it takes, building it while searches go on, warming it; and "
+    "indexes on fields of metadata.",
     epilog=examples(
         "media-gateway index status",
         "media-gateway index build --kind halfvec",
@@ -34,8 +36,8 @@ app = typer.Typer(
 
 @app.command(epilog=examples("media-gateway index status", "media-gateway index status --json"))
 def status(context: typer.Context, backend: BackendOption = None, as_json: JsonOption = False) -> None:
-    """Tell which vector indexes there are, whether one is better built anew, and how far a build under way is."""
-    from media_gateway.cli.index_reports import index_as_json, parameters
+    """Tell which indexes there are, whether a vector index is better built anew, and how far a build under way is."""
+    from media_gateway.cli.index_reports import field_as_json, index_as_json, parameters, print_fields
     from media_gateway.cli.indexing import read_report
 
     settings = read_settings(context, backend)
@@ -57,6 +59,7 @@ def status(context: typer.Context, backend: BackendOption = None, as_json: JsonO
                 "dead_rows": report.table.dead,
                 "dimension": report.table.dimension,
                 "indexes": [index_as_json(index, advice) for index, advice in report.indexes],
+                "fields": [field_as_json(index) for index in report.fields],
                 "building": progress,
             }
         )
@@ -74,6 +77,7 @@ def status(context: typer.Context, backend: BackendOption = None, as_json: JsonO
         print_table(("index", "parameters", "size", "valid", "advice"), rows, right=("size",))
     else:
         note("there is no vector index: searches compare with everything; try: media-gateway index build")
+    print_fields(report.fields)
 
 
 @app.command(
@@ -257,3 +261,12 @@ def warm(context: typer.Context, backend: BackendOption = None, as_json: JsonOpt
         )
     else:
         typer.echo(f"read {size(warmed.bytes)} into memory in {warmed.seconds:.1f} s on {settings.server()}")
+
+
+app.command(
+    epilog=examples(
+        "media-gateway index field runtime --type number",
+        "media-gateway index field country --type text --json",
+        "media-gateway index field runtime --type number --drop",
+    )
+)(field)

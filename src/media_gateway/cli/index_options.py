@@ -25,6 +25,22 @@ def index_kind(text: str) -> KindChoice:
     return KindChoice(text)
 
 
+class FieldTypeChoice(StrEnum):
+    """What a field of metadata holds."""
+
+    number = "number"
+    text = "text"
+
+
+def field_type(text: str) -> FieldTypeChoice:
+    """Return the type that the option's *text* names; raises SettingsError for another one."""
+    from media_gateway.errors import SettingsError, shown
+
+    if text not in list(FieldTypeChoice):
+        raise SettingsError(f"--type is {shown(text)}; expected 'number' or 'text'", field="type", given=text)
+    return FieldTypeChoice(text)
+
+
 def byte_size(text: str) -> int:
     """Return the bytes that *text* such as 2GB means; raises SettingsError for anything else."""
     from media_gateway.errors import SettingsError, shown

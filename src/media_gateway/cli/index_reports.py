@@ -1,5 +1,6 @@
 """What the `index` commands print."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +8,14 @@ import typer
 
 from media_gateway.cli.output import print_facts, print_json, print_table, size
 from media_gateway.stores.postgres.capacity import MEASURED, capacity, fit
-from media_gateway.stores.postgres.indexes import BuildPlan, BuiltIndex, IndexState, RebuildAdvice
+from media_gateway.stores.postgres.indexes import (
+    BuildPlan,
+    BuiltField,
+    BuiltIndex,
+    FieldIndex,
+    IndexState,
+    RebuildAdvice,
+)
 
 
 def parameters(index: IndexState) -> str:
@@ -33,6 +41,47 @@ def index_as_json(index: IndexState, advice: RebuildAdvice | None = None) -> dic
     if advice is not None:
         facts |= {"rebuild_advised": advice.is_advised, "advice": advice.reason}
     return facts
+
+
+def field_as_json(index: FieldIndex) -> dict[str, Any]:
+    """Return what programs get of an *index* on a field."""
+    field = index.field
+    return {
+        "name": index.name,
+        "field": field.name if field else None,
+        "type": field.type if field else None,
+        "valid": index.is_valid,
+        "bytes": index.bytes,
+    }
+
+
+def print_fields(indexes: Sequence[FieldIndex]) -> None:
+    """Print the indexes on fields, if there are any."""
+    cells = [
+        (
+            index.field.name if index.field else "unknown",
+            index.field.type if index.field else "",
+            index.name,
+            size(index.bytes),
+            "yes" if index.is_valid else "NO",
+        )
+        for index in indexes
+    ]
+    if cells:
+        print_table(("field", "type", "index", "size", "valid"), cells, right=("size",))
+
+
+def print_built_field(built: BuiltField, server: str, *, as_json: bool) -> None:
+    """Print what was *built* on *server*."""
+    index = built.index
+    if as_json:
+        print_json({"server": server, **field_as_json(index), "seconds": built.seconds, "dropped": list(built.dropped)})
+        return
+    dropped = f"; dropped {', '.join(built.dropped)}" if built.dropped else ""
+    if built.seconds is None:
+        typer.echo(f"{index.name} is there already, and its statistics are new, on {server}{dropped}")
+        return
+    typer.echo(f"built {index.name} in {built.seconds:.1f} s, {size(index.bytes)}, on {server}{dropped}")
 
 
 def plan_as_json(found: BuildPlan) -> dict[str, Any]:

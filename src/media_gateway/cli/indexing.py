@@ -20,6 +20,7 @@ from media_gateway.stores.postgres.indexes import (
     BuildPlan,
     BuildProgress,
     BuildResources,
+    FieldIndex,
     IndexState,
     RebuildAdvice,
     TableState,
@@ -28,6 +29,7 @@ from media_gateway.stores.postgres.indexes import (
     estimate_index,
     local_resources,
     planned_build,
+    read_field_indexes,
     read_indexes,
     read_rebuild_advice,
     read_table,
@@ -37,10 +39,11 @@ from media_gateway.wiring import open_collection, server_conninfo
 
 @dataclass(frozen=True, kw_only=True)
 class IndexReport:
-    """The table, its vector indexes, whether each should be built anew, and how far a build under way is."""
+    """The table, its vector indexes, whether each should be built anew, those on *fields*, and how far a build under way is."""
 
     table: TableState
     indexes: list[tuple[IndexState, RebuildAdvice]]
+    fields: list[FieldIndex]
     progress: BuildProgress | None
 
 
@@ -73,7 +76,8 @@ async def read_report(settings: Settings) -> IndexReport:
             (index, await _advice(connection, index, table, settings, is_building=progress is not None))
             for index in indexes
         ]
-        return IndexReport(table=table, indexes=advised, progress=progress)
+        fields = await read_field_indexes(connection)
+        return IndexReport(table=table, indexes=advised, fields=fields, progress=progress)
 
 
 async def plan(settings: Settings, definition: IndexDefinition, maintenance: int | None) -> BuildPlan:

@@ -27,6 +27,7 @@ class Engine:
     ef_search: str
     iterative_scan: str | None
     walk_limit: str | None
+    walk_memory: str | None
     oldest: tuple[int, int, int] | None
     has_halfvec: bool = False
 
@@ -41,6 +42,7 @@ PGVECTOR: Final = Engine(
     ef_search="hnsw.ef_search",
     iterative_scan="hnsw.iterative_scan",
     walk_limit="hnsw.max_scan_tuples",
+    walk_memory="hnsw.scan_mem_multiplier",
     oldest=(0, 8, 4),  # before it, concurrent inserts and vacuum could corrupt an HNSW index
     has_halfvec=True,
 )
@@ -55,6 +57,7 @@ RUVECTOR: Final = Engine(
     ef_search="ruvector.ef_search",
     iterative_scan=None,
     walk_limit=None,
+    walk_memory=None,
     oldest=None,
 )
 

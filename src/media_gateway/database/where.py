@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import singledispatch
 from typing import Any
 
+from media_gateway.database.metadata_fields import field_value, served_type
 from media_gateway.filters import (
     And,
     Condition,
@@ -128,15 +129,23 @@ _OPERATORS = {"low": ">=", "high": "<=", "above": ">", "below": "<"}
 @_sql.register
 def _(condition: MetadataRange, values: _Values) -> str:
     key = values.bound(condition.key, "text")
-    kind, given, sql_type = ("string", f'(metadata ->> {key}) COLLATE "C"', "text")
+    served = served_type(condition)
+    if served is not None:
+        return f"({_bounded(condition, field_value(served, key), values)})"
+    kind, given = ("string", f'(metadata ->> {key}) COLLATE "C"')
     if not condition.is_text:
-        kind, given, sql_type = ("number", f"(metadata ->> {key})::numeric", "numeric")
-    bounds = [
+        kind, given = ("number", f"(metadata ->> {key})::numeric")
+    # CASE keeps the cast from values of other types; AND would not promise the order.
+    bounds = _bounded(condition, given, values)
+    return f"CASE WHEN jsonb_typeof(metadata -> {key}) = '{kind}' THEN {bounds} ELSE false END"
+
+
+def _bounded(condition: MetadataRange, given: str, values: _Values) -> str:
+    sql_type = "text" if condition.is_text else "numeric"
+    return " AND ".join(
         f"{given} {_OPERATORS[name]} {values.bound(_bound(bound), sql_type)}"
         for name, bound in condition.bounds.items()
-    ]
-    # CASE keeps the cast from values of other types; AND would not promise the order.
-    return f"CASE WHEN jsonb_typeof(metadata -> {key}) = '{kind}' THEN {' AND '.join(bounds)} ELSE false END"
+    )
 
 
 def _bound(value: float | str) -> Decimal | str:

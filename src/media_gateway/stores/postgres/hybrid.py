@@ -128,6 +128,8 @@ class HybridSearch:
         plan = await self._nearest.plan(asked.request, asked.where, k=asked.wanted)
         rows = await self._fused(asked, plan)
         whole, near, number = rows[0][:3]
+        if plan.way == "count":
+            self._nearest.remember(plan, asked.where, number or 0)
         is_scan = plan.way == "scan" or (plan.way == "count" and (number or 0) <= plan.turn)
         if near < asked.wanted and not is_scan:
             scan = Plan(way="scan", reason="the index came back short", turn=plan.turn)

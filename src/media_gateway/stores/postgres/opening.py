@@ -22,6 +22,9 @@ from media_gateway.stores.postgres.tuning.profiles import tuned_width
 
 _GRACE_SECONDS: Final = 2.0
 """How much longer than its own statement timeout a server may take to tell of it."""
+_WALK_MEMORY: Final = "8"
+"""Times `work_mem` that a walk may hold of what it visited, some 200 bytes a node: at the 4 MB of an untuned server enough
+for the longest walks. Beyond its memory pgvector yields what it had set aside, in no good order."""
 
 
 async def open_postgres_store(
@@ -181,6 +184,8 @@ def _session(settings: Settings, engine: Engine, ef_search: int) -> dict[str, st
     }
     if engine.iterative_scan is not None:
         session[engine.iterative_scan] = "relaxed_order"
+    if engine.walk_memory is not None:
+        session[engine.walk_memory] = _WALK_MEMORY
     return session
 
 

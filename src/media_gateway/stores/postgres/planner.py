@@ -2,23 +2,24 @@
 
 A scan costs by the rows that pass, about 2.4 µs each at 768 numbers. The index costs by how far it must walk to find
 enough that pass, about 10 µs a row. They meet where the number of passing rows is a multiple of the square root of the
-table's rows; near there either way is good, so an estimate is enough.
+table's rows; near there either way is good, so an estimate is enough. Where what passes lies far from the query, as the
+comedies do from a query about wars, the index finds it slowly and badly: such a walk ends early, a scan follows, and
+where that happens often under one condition the scan comes first.
 """
 
 import math
-import time
-from collections import OrderedDict
+import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
+from media_gateway.database.metadata_fields import MetadataField
 from media_gateway.filters import Condition
 from media_gateway.models import SearchWay
-from media_gateway.stores.postgres.selectivity import has_index, passing_share
+from media_gateway.stores.postgres.experience import Experience, Experiences
+from media_gateway.stores.postgres.selectivity import has_index, passing_share, unindexed_field
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
 from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF
 
-_REMEMBER_SECONDS: Final = 60.0
-_REMEMBERED: Final = 1_000
 _GUESS: Final = 0.02
 """The share that a filter is taken to pass when nothing tells; the walk that suffices for it costs about as much as reading
 100,000 rows, so that a wrong guess costs twice the best way."""
@@ -30,9 +31,10 @@ _RERANKED: Final = 10
 class Plan:
     """The *way* that a search goes and why; *rows* bounds how many pass, *turn* is where the ways cost the same.
 
-    `scan` compares all that pass; `index` walks the index and filters; `count` counts up to *turn* and then does the
-    one or the other, in one statement. From *index*, searched with the width *ef_search*, *fetch* candidates are taken;
-    after visiting *walk* nodes without finding as many it gives up, None for no limit.
+    `scan` compares all that pass; `index` walks the index and filters; `count` tells whether more than *turn* pass and then
+    does the one or the other, in one statement: by counting, or by a sample of the *sampled* rows. From *index*, searched
+    with the width *ef_search*, *fetch* candidates are taken; after *walk* rows without finding as many it gives up, None
+    for no limit.
     """
 
     way: SearchWay
@@ -43,103 +45,130 @@ class Plan:
     ef_search: int = 0
     fetch: int = 0
     walk: int | None = None
+    sampled: int | None = None
 
 
 class Planner:
-    """Chooses by the table's situation, and remembers what counting has told."""
+    """Chooses by the table's situation, and by what searches under the same condition came to."""
 
     def __init__(self) -> None:
-        self._counted: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self.experiences = Experiences()
 
     def unfiltered(self, situation: Situation, k: int, excluded: int = 0) -> Plan:
         """Return how to search without a condition, *excluded* records left out."""
         if situation.index is None:
             return Plan(way="scan", reason=situation.no_index, turn=0)
-        fetch = _candidates(situation.index, k, 1.0)
+        fetch = _reranked(situation.index, k)
         width = situation.knobs.width(fetch + excluded)
         reason = situation.with_note("there is no filter")
         return Plan(way="index", reason=reason, turn=0, index=situation.index, ef_search=width, fetch=fetch)
 
     def filtered(self, situation: Situation, condition: Condition, identity: str, k: int) -> Plan:
         """Return how to search under *condition*; *identity* is the same for equal conditions only."""
+        plan = self._filtered(situation, condition, identity, k)
+        if situation.index is None or has_index(condition, situation.statistics):
+            return plan
+        lacking = unindexed_field(condition, situation.statistics)
+        return plan if lacking is None else replace(plan, reason=f"{plan.reason}; {_advice(lacking)}")
+
+    def _filtered(self, situation: Situation, condition: Condition, identity: str, k: int) -> Plan:
         if situation.index is None:
             return Plan(way="scan", reason=situation.no_index, turn=0)
-        is_indexed = has_index(condition)
-        total = situation.statistics.rows or situation.least_rows
-        turn = situation.knobs.turn(total, k, is_indexed=is_indexed)
-        counted = self._recall(identity)
-        if counted is not None:
-            return self._by_count(situation, counted, _Passing(total=total, turn=turn, k=k))
+        is_indexed = has_index(condition, situation.statistics)
         known = situation.statistics.rows is not None
+        total = situation.statistics.rows or situation.least_rows
+        experience = self.experiences.of(identity)
+        asked = _Asked(
+            total=total, turn=situation.knobs.turn(total, k, is_indexed=is_indexed), k=k, chance=experience.chance
+        )
+        if experience.passed is not None:
+            return _by_count(situation, experience, asked)
         share = passing_share(condition, situation.statistics) if known else (0.0, 1.0)
         rows = (int(share[0] * total), min(total, math.ceil(share[1] * total)))
-        passing = _Passing(share=share[0], total=total, rows=rows, turn=turn, k=k)
-        if rows[1] <= turn:
+        asked = replace(asked, share=share[0], rows=rows)
+        if rows[1] <= asked.turn:
             reason = f"at most {rows[1]:,} rows pass by the statistics"
-            return Plan(way="scan", reason=reason, turn=turn, rows=rows)
-        if rows[0] > turn:
-            return self._by_index(situation, passing, f"at least {rows[0]:,} rows pass by the statistics")
-        reason = "the statistics leave open how many rows pass" if known else "the table was never analyzed"
-        passing = replace(passing, share=turn / total)
+            return Plan(way="scan", reason=reason, turn=asked.turn, rows=rows)
+        if rows[0] > asked.turn:
+            return _by_index(situation, asked, f"at least {rows[0]:,} rows pass by the statistics")
+        asked = replace(asked, share=asked.turn / total)
+        if known:
+            reason = "the statistics leave open how many rows pass, so a sample tells"
+            return replace(_by_index(situation, asked, reason, way="count"), sampled=total)
         if is_indexed:
-            return self._by_index(situation, passing, reason, way="count")
+            return _by_index(situation, asked, "the table was never analyzed, so what passes is counted", way="count")
         # Counting would read the whole table, as the scan would; walking the index is cheaper unless it fails.
-        passing = replace(passing, share=max(passing.share, _GUESS))
-        return self._by_index(situation, passing, f"{reason}, and no index of the server's could tell")
+        asked = replace(asked, share=max(asked.share, _GUESS))
+        return _by_index(situation, asked, "the table was never analyzed, and no index of the server's could tell")
 
     def evenly(self, situation: Situation, share: float, total: int, k: int) -> Plan:
         """Return how the index is searched under a filter that passes *share* of *total* rows, spread evenly."""
         count = int(share * total)
-        passing = _Passing(share=share, total=total, rows=(count, count), turn=0, k=k)
-        return self._by_index(situation, passing, "its rows were counted")
-
-    def learn(self, identity: str, count: int) -> None:
-        """Remember that the condition of *identity* passed *count* rows, or more where that is beyond the turn."""
-        self._counted[identity] = (time.monotonic() + _REMEMBER_SECONDS, count)
-        self._counted.move_to_end(identity)
-        if len(self._counted) > _REMEMBERED:
-            self._counted.popitem(last=False)
-
-    def _recall(self, identity: str) -> int | None:
-        valid_until, count = self._counted.get(identity, (0.0, 0))
-        return count if time.monotonic() < valid_until else None
-
-    def _by_count(self, situation: Situation, counted: int, passing: "_Passing") -> Plan:
-        if counted <= passing.turn:
-            reason = f"{counted:,} rows passed a moment ago"
-            return Plan(way="scan", reason=reason, turn=passing.turn, rows=(counted, counted))
-        # Counting stopped beyond the turn.
-        passing = replace(passing, share=counted / passing.total, rows=(counted, passing.total))
-        return self._by_index(situation, passing, f"{counted:,} rows or more passed a moment ago")
-
-    def _by_index(self, situation: Situation, passing: "_Passing", reason: str, *, way: SearchWay = "index") -> Plan:
-        knobs, index = situation.knobs, situation.index
-        if index is None:
-            return Plan(way="scan", reason=situation.no_index, turn=0)
-        fetch = _candidates(index, passing.k, knobs.factor(passing.share))
-        return Plan(
-            way=way,
-            reason=situation.with_note(reason),
-            turn=passing.turn,
-            rows=passing.rows,
-            index=index,
-            ef_search=min(max(knobs.ef_search, fetch), LARGEST_EF),
-            fetch=fetch,
-            walk=knobs.walk(fetch, passing.share, passing.total),
-        )
+        asked = _Asked(share=share, total=total, rows=(count, count), turn=0, k=k)
+        return _by_index(situation, asked, "its rows were counted")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Passing:
-    """What is known of the rows that pass, of *total*: at least *share* of them, between *rows*; *k* are wanted."""
+class _Asked:
+    """*k* hits are wanted among *total* rows, of which at least *share* pass, between *rows*.
+
+    From *turn* rows on that pass the index is the cheaper way; by experience it finds enough with a *chance*.
+    """
 
     total: int
     turn: int
     k: int
+    chance: float = 1.0
     share: float = 0.0
-    rows: tuple[int, int] = (0, 0)
+    rows: tuple[int, int] | None = None
 
 
-def _candidates(index: VectorIndex, k: int, factor: float) -> int:
-    fetch = math.ceil(k * factor)
-    return max(fetch, k + _RERANKED) if index.is_halved else fetch
+def _advice(field: MetadataField) -> str:
+    command = f"media-gateway index field {shlex.quote(field.name)} --type {field.type}"
+    return f"an index on the field would tell: {command}"
+
+
+def _by_count(situation: Situation, experience: Experience, asked: _Asked) -> Plan:
+    passed = experience.passed or 0
+    number = f"about {passed:,} rows pass, as a sample told" if experience.is_sampled else f"{passed:,} rows passed"
+    if passed <= asked.turn:
+        rows = None if experience.is_sampled else (passed, passed)
+        return Plan(way="scan", reason=f"{number} a moment ago", turn=asked.turn, rows=rows)
+    # Counting stopped beyond the turn.
+    rows = None if experience.is_sampled else (passed, asked.total)
+    more = "" if experience.is_sampled else " or more"
+    asked = replace(asked, share=passed / asked.total, rows=rows)
+    return _by_index(situation, asked, f"{number}{more} a moment ago")
+
+
+def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWay = "index") -> Plan:
+    knobs, index = situation.knobs, situation.index
+    if index is None:
+        return Plan(way="scan", reason=situation.no_index, turn=0)
+    # Half of what the first width yields anyway is looked at: where what passes is thinner about the query than
+    # elsewhere, the first k of it would come from the edge of the width, which is found badly.
+    fetch = max(math.ceil(asked.k * knobs.factor(asked.share)), math.ceil(asked.share * knobs.ef_search / 2))
+    width = min(max(knobs.ef_search, fetch), LARGEST_EF)
+    walk = knobs.walk(fetch, asked.share, asked.total)
+    if way == "index" and _is_vain(asked, walk * knobs.walk_ratio):
+        reason = f"{reason}, but walks of the index find too few near such queries"
+        return Plan(way="scan", reason=reason, turn=asked.turn, rows=asked.rows)
+    return Plan(
+        way=way,
+        reason=situation.with_note(reason),
+        turn=asked.turn,
+        rows=asked.rows,
+        index=index,
+        ef_search=width,
+        fetch=fetch,
+        walk=walk,
+    )
+
+
+def _is_vain(asked: _Asked, cost: float) -> bool:
+    """Return whether a walk costs more than it may save, in rows compared: *cost* where it fails, half of it where not."""
+    return asked.chance * asked.share * asked.total < cost * (1 - asked.chance / 2)
+
+
+def _reranked(index: VectorIndex, k: int) -> int:
+    return k + _RERANKED if index.is_halved else k

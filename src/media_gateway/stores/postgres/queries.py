@@ -17,13 +17,17 @@ class Queries:
     search_nearest: LiteralString
     search_index: LiteralString
     search_exact: LiteralString
+    search_walk: LiteralString
     search_counted: LiteralString
+    counted: LiteralString
+    sampled: LiteralString
     index_order: LiteralString
     halfvec_order: LiteralString
     index_there: LiteralString
     situation: LiteralString
     latest_profile: LiteralString
     statistics: LiteralString
+    field_statistics: LiteralString
     get: LiteralString
     scan: LiteralString
     upsert: LiteralString
@@ -40,7 +44,22 @@ def statements(file: str) -> dict[str, str]:
 
 
 _STATEMENTS: Final = statements("queries.sql")
-_LATE: Final = ("where", "index_where", "order", "fetch", "limit", "turn", "dimension", "index")
+_LATE: Final = (
+    "where",
+    "passes",
+    "passing",
+    "by_index",
+    "order",
+    "walk",
+    "fetch",
+    "limit",
+    "turn",
+    "rows",
+    "percent",
+    "most",
+    "dimension",
+    "index",
+)
 
 
 @cache

@@ -62,6 +62,10 @@ class NearestSearch:
             return self._planner.unfiltered(situation, wanted, len(request.exclude))
         return self._planner.filtered(situation, request.where, where.identity, wanted)
 
+    def remember(self, plan: Plan, where: Where, number: int) -> None:
+        """Have later searches of *where* go by the *number* of rows that pass, which the statement of *plan* told."""
+        self._planner.experiences.passed(where.identity, number, is_sampled=plan.sampled is not None)
+
     def statement(self, plan: Plan, where: Where, limit: int) -> LiteralString:
         """Return the SQL that finds the best *limit* rows of *where* by *plan*; see `NearestStatements.text`."""
         return self._statements.text(plan, where, limit)
@@ -123,12 +127,13 @@ class NearestSearch:
             return rows, True, plan
         if plan.way == "count":
             count = rows[0][3] if rows else 0
-            self._planner.learn(where.identity, count)
+            self.remember(plan, where, count)
             if count <= plan.turn:
                 return rows, True, plan
-        if len(rows) >= request.k and (plan.walk is None or rows[0][-1] >= plan.fetch):
-            return rows, False, plan
-        return await self._made_up(plan, request, where)
+        is_filled = len(rows) >= request.k and (plan.walk is None or rows[0][-1] >= plan.fetch)
+        if plan.walk is not None:
+            self._planner.experiences.walked(where.identity, is_filled=is_filled)
+        return (rows, False, plan) if is_filled else await self._made_up(plan, request, where)
 
     async def _made_up(self, plan: Plan, request: SearchRequest, where: Where) -> tuple[list[Row], bool, Plan]:
         """Answer what the index left short: by the index that is there now, else by a scan."""
@@ -141,7 +146,7 @@ class NearestSearch:
         rows = await self._fetch(scan, where, request)
         if request.where is not None and len(rows) < request.k:
             # Only then is their number known; another query may well find what this one did not come to.
-            self._planner.learn(where.identity, len(rows))
+            self._planner.experiences.passed(where.identity, len(rows))
         return rows, True, scan
 
     async def _fetch(self, plan: Plan, where: Where, request: SearchRequest) -> list[Row]:

@@ -98,7 +98,9 @@ class SituationReader:
         if least_rows <= SMALL:
             return Situation(least_rows=least_rows, index=None)
         index, note = _chosen(indexes or [], self._choice)
-        statistics = statistics_from(await self._pool.fetch(self._queries.statistics))
+        statistics = statistics_from(
+            await self._pool.fetch(self._queries.statistics), await self._pool.fetch(self._queries.field_statistics)
+        )
         knobs = UNTUNED
         if has_profiles and index is not None:
             rows = await self._pool.fetch(self._queries.latest_profile, {"kind": index.kind})

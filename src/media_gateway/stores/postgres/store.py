@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from media_gateway.contracts import OnStage
+from media_gateway.database.metadata_fields import FieldType, MetadataField
 from media_gateway.database.pool import Endpoint, Pool, Row
 from media_gateway.errors import UnsupportedError
 from media_gateway.models import (
@@ -31,7 +32,7 @@ from media_gateway.stores.postgres.bulk import bulk_load
 from media_gateway.stores.postgres.changes import ChangeLog
 from media_gateway.stores.postgres.fitness import Fitness, read_fitness
 from media_gateway.stores.postgres.hybrid import HybridSearch
-from media_gateway.stores.postgres.indexes.resources import BuildResources
+from media_gateway.stores.postgres.indexes import BuildResources, FieldIndex, index_field
 from media_gateway.stores.postgres.merging import merge
 from media_gateway.stores.postgres.prewarm import prewarm
 from media_gateway.stores.postgres.queries import queries_for
@@ -274,6 +275,16 @@ class PostgresStore:
         By pg_prewarm where the server has it, else by searches of its own. Searches go on meanwhile.
         """
         return await prewarm(self.endpoint, self._index_choice, self.search)
+
+    async def index_field(self, name: str, kind: FieldType) -> FieldIndex:
+        """Have an index on the entry *name* of metadata, of numbers or of text, so that ranges over it read what they pass.
+
+        It is built while searches and writes go on; one that is there is kept. Raises what `indexes.index_field` raises,
+        and InvalidRequestError for a name of over 200 bytes.
+        """
+        built = await index_field(self.endpoint, MetadataField(name=name, type=kind))
+        self._search.forget_size()
+        return built.index
 
     async def tuning_history(self, limit: int) -> list[TuningEntry]:
         """Return the last *limit* tunings on record, the latest first; none where the role may not read them."""

@@ -1,4 +1,7 @@
-"""The vector indexes of a PostgreSQL collection: what they take, building them on a live table, and when to do it anew."""
+"""The indexes of a PostgreSQL collection: what they take, building them on a live table, and when to do it anew.
+
+Those on vectors, and those on fields of metadata.
+"""
 
 from media_gateway.stores.postgres.indexes.advice import (
     RebuildAdvice,
@@ -24,6 +27,8 @@ from media_gateway.stores.postgres.indexes.estimate import (
     index_bytes,
     scaled_seconds,
 )
+from media_gateway.stores.postgres.indexes.field_catalogue import FieldIndex, read_field_indexes
+from media_gateway.stores.postgres.indexes.fields import BuiltField, drop_field, index_field
 from media_gateway.stores.postgres.indexes.progress import BuildProgress, current_progress
 from media_gateway.stores.postgres.indexes.resources import BuildPlan, BuildResources, local_resources, planned_build
 from media_gateway.stores.postgres.indexes.sample import build_rate, sampled_rate
@@ -35,7 +40,9 @@ __all__ = [
     "BuildProgress",
     "BuildRate",
     "BuildResources",
+    "BuiltField",
     "BuiltIndex",
+    "FieldIndex",
     "IndexEstimate",
     "IndexForm",
     "IndexState",
@@ -44,13 +51,16 @@ __all__ = [
     "build_index",
     "build_rate",
     "current_progress",
+    "drop_field",
     "drop_index",
     "estimate_index",
     "graph_bytes",
     "index_bytes",
+    "index_field",
     "known_rate",
     "local_resources",
     "planned_build",
+    "read_field_indexes",
     "read_indexes",
     "read_rebuild_advice",
     "read_table",

@@ -31,6 +31,7 @@ from media_gateway.stores.postgres.indexes.catalogue import (
     write_note,
 )
 from media_gateway.stores.postgres.indexes.estimate import BuildRate, estimate_index
+from media_gateway.stores.postgres.indexes.field_catalogue import read_field_indexes
 from media_gateway.stores.postgres.indexes.progress import OnProgress, watched
 from media_gateway.stores.postgres.indexes.resources import (
     WITHOUT_WORKERS,
@@ -83,7 +84,7 @@ async def build_index(
     where the disk cannot hold it, and what `IndexDefinition.statement` raises.
     """
     resources = resources or BuildResources()
-    async with _building(endpoint) as connection:
+    async with building(endpoint) as connection:
         table, indexes = await read_table(connection), await read_indexes(connection, endpoint.engine)
         definition.statement(endpoint.engine, table.dimension)
         obstacle = next((index for index in indexes if index.name == definition.name and index.is_valid), None)
@@ -99,7 +100,7 @@ async def build_index(
             on_plan(plan)
         name = definition.name if obstacle is None else f"{definition.name}_new"
         statement = definition.statement(endpoint.engine, table.dimension, name=name, concurrently=True)
-        seconds = await _run(connection, endpoint, statement, table, on_progress)
+        seconds = await run_build(connection, endpoint, statement, table, on_progress)
         others = [index.name for index in indexes if index.definition and index.name not in dropped] if replaces else []
         await _take_place(connection, endpoint, name, definition.name, others)
         index = await _noted(connection, endpoint, definition.name, table, seconds)
@@ -120,7 +121,7 @@ async def rebuild_index(
     IndexBusyError while another build runs, and StoreFullError.
     """
     resources = resources or BuildResources()
-    async with _building(endpoint) as connection:
+    async with building(endpoint) as connection:
         table, indexes = await read_table(connection), await read_indexes(connection, endpoint.engine)
         found = next((index for index in indexes if index.name == INDEX_NAMES[kind]), None)
         if found is None or found.definition is None:
@@ -136,19 +137,19 @@ async def rebuild_index(
             on_plan(plan)
         # The name is one of ours.
         statement = trusted(f"REINDEX INDEX CONCURRENTLY {found.name}")
-        seconds = await _run(connection, endpoint, statement, table, on_progress)
+        seconds = await run_build(connection, endpoint, statement, table, on_progress)
         index = await _noted(connection, endpoint, found.name, table, seconds)
         return BuiltIndex(index=index, plan=plan, seconds=seconds, dropped=dropped)
 
 
 async def drop_index(endpoint: Endpoint, kind: IndexKind) -> IndexState:
     """Drop the index of *kind* without anybody waiting, and return what it was; raises InvalidRequestError for none."""
-    async with _building(endpoint) as connection:
+    async with building(endpoint) as connection:
         indexes = await read_indexes(connection, endpoint.engine)
         found = next((index for index in indexes if index.name == INDEX_NAMES[kind]), None)
         if found is None:
             raise _missing(kind)
-        await _drop(connection, found.name)
+        await drop_by_name(connection, found.name)
         return found
 
 
@@ -182,7 +183,7 @@ def _missing(kind: IndexKind) -> InvalidRequestError:
 
 
 @asynccontextmanager
-async def _building(endpoint: Endpoint) -> AsyncGenerator[AsyncConnection[Any]]:
+async def building(endpoint: Endpoint) -> AsyncGenerator[AsyncConnection[Any]]:
     """Lend a connection without time limits to the one builder that a collection has at a time."""
     with faults_translated(endpoint.server):
         connection = await connect_dedicated(endpoint.conninfo)
@@ -201,10 +202,10 @@ async def _building(endpoint: Endpoint) -> AsyncGenerator[AsyncConnection[Any]]:
             await connection.close()
 
 
-async def _run(
+async def run_build(
     connection: AsyncConnection[Any],
     endpoint: Endpoint,
-    statement: LiteralString,
+    statement: LiteralString | sql.Composed,
     table: TableState,
     on_progress: OnProgress | None,
 ) -> float:
@@ -218,7 +219,7 @@ async def _run(
                 if not lacks_shared_memory(error):
                     raise
                 logger.warning("%s: building with one process, which needs none", first_line(error))
-                await _drop_leftovers(connection, await read_indexes(connection, endpoint.engine))
+                await drop_rests(connection, endpoint)
                 await connection.execute(WITHOUT_WORKERS)
                 await connection.execute(statement)
     except BaseException:
@@ -234,7 +235,7 @@ async def _clean(endpoint: Endpoint, building: AsyncConnection[Any]) -> None:
         connection = building if not building.closed else await connect_dedicated(endpoint.conninfo)
         try:
             await connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{_CLEANING_SECONDS}s"])
-            await _drop_leftovers(connection, await read_indexes(connection, endpoint.engine))
+            await drop_rests(connection, endpoint)
         finally:
             await connection.close()
     except psycopg.Error as error:
@@ -244,14 +245,21 @@ async def _clean(endpoint: Endpoint, building: AsyncConnection[Any]) -> None:
         )
 
 
+async def drop_rests(connection: AsyncConnection[Any], endpoint: Endpoint) -> list[str]:
+    """Drop what builds of ours that were cut off have left, and return the names."""
+    return await _drop_leftovers(connection, await read_indexes(connection, endpoint.engine))
+
+
 async def _drop_leftovers(connection: AsyncConnection[Any], indexes: Sequence[IndexState]) -> list[str]:
-    names = [index.name for index in indexes if index.is_leftover]
+    fields = await read_field_indexes(connection)
+    names = [index.name for index in (*indexes, *fields) if index.is_leftover]
     for name in names:
-        await _drop(connection, name)
+        await drop_by_name(connection, name)
     return names
 
 
-async def _drop(connection: AsyncConnection[Any], name: str) -> None:
+async def drop_by_name(connection: AsyncConnection[Any], name: str) -> None:
+    """Drop the index without anybody waiting."""
     await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
 
 
@@ -279,7 +287,7 @@ async def _take_place(
                 await anyio.sleep(0.2)
                 continue
             if built != name:
-                await _drop(connection, built)
+                await drop_by_name(connection, built)
             raise StoreError(
                 f"the index was built, but {endpoint.server} has had transactions on the table for "
                 f"{_SWAP_SECONDS:.0f} s, so that the old one could not be dropped; end them and try again"

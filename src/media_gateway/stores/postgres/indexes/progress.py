@@ -22,6 +22,9 @@ ORDER BY pid LIMIT 1
 _SECONDS_BETWEEN: Final = 0.5
 _PHASES: Final = (
     ("waiting for", "waiting for other transactions to end"),
+    ("building index: scanning table", "reading the rows"),
+    ("building index: sorting", "sorting"),
+    ("building index: loading tuples in tree", "writing the index"),
     ("building index", "building the graph"),
     ("index validation", "adding what was written meanwhile"),
 )

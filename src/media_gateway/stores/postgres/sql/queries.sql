@@ -17,7 +17,7 @@ FROM (
     ORDER BY {{order}}
     LIMIT {{fetch}}
 ) AS near
-ORDER BY distance
+ORDER BY distance + 0
 LIMIT {{limit}}
 
 -- search_exact --
@@ -28,11 +28,31 @@ FROM content_vectors
 ORDER BY (vector <=> %(vector)s) + 0, id
 LIMIT {{limit}}
 
+-- search_walk --
+-- The first {{fetch}} rows that pass among those that the index yields, nearest first, ordered by their exact scores, and
+-- with every row how many there were. The condition stands above the walk and its limit: no other index can be taken for it, and
+-- a walk through rows that do not pass ends. "+ 0" makes the last order a sort, since an iterative walk yields only about in order.
+SELECT id, 1 - distance AS score, metadata, count(*) OVER () AS candidates
+FROM (
+    SELECT id, metadata, distance
+    FROM (
+        SELECT id, metadata, vector <=> %(vector)s AS distance, ({{passes}}) AS passes
+        FROM content_vectors
+        {{where}}
+        ORDER BY {{order}}
+        LIMIT {{walk}}
+    ) AS walked
+    WHERE passes
+    LIMIT {{fetch}}
+) AS near
+ORDER BY distance + 0
+LIMIT {{limit}}
+
 -- search_counted --
--- Counts what passes, no further than to where the index is cheaper than a scan, and goes the cheaper way; the other
--- way is never started. The count comes with every row, and behind it how many candidates the index gave.
+-- Tells how many rows pass and goes the cheaper way; the other way is never started. The number comes with every row, and
+-- behind it how many candidates the index gave.
 WITH passing AS MATERIALIZED (
-    SELECT count(*) AS number FROM (SELECT FROM content_vectors {{where}} LIMIT {{turn}} + 1) AS counted
+    {{passing}}
 )
 (
     SELECT id, 1 - (vector <=> %(vector)s) AS score, metadata, (SELECT number FROM passing), NULL AS candidates
@@ -43,17 +63,20 @@ WITH passing AS MATERIALIZED (
 )
 UNION ALL
 (
-    SELECT id, 1 - distance AS score, metadata, (SELECT number FROM passing), count(*) OVER ()
+    SELECT id, score, metadata, (SELECT number FROM passing), candidates
     FROM (
-        SELECT id, metadata, vector <=> %(vector)s AS distance
-        FROM content_vectors
-        {{index_where}} AND (SELECT number FROM passing) > {{turn}}
-        ORDER BY {{order}}
-        LIMIT {{fetch}}
-    ) AS near
-    ORDER BY distance
-    LIMIT {{limit}}
+        {{by_index}}
+    ) AS found
 )
+
+-- counted --
+-- How many rows pass, counted no further than to where the index is cheaper than a scan.
+SELECT count(*) AS number FROM (SELECT FROM content_vectors {{where}} LIMIT {{turn}} + 1) AS counted
+
+-- sampled --
+-- About how many of {{rows}} rows pass, by those of a few pages drawn at random.
+SELECT round({{rows}}::float8 * count(*) FILTER (WHERE passes) / greatest(count(*), 1))::bigint AS number
+FROM (SELECT ({{passes}}) AS passes FROM content_vectors TABLESAMPLE SYSTEM ({{percent}}) LIMIT {{most}}) AS sample
 
 -- index_order --
 -- What a search by the vector index is ordered by.
@@ -99,6 +122,15 @@ FROM pg_class
 LEFT JOIN pg_stats ON tablename = relname AND schemaname = relnamespace::regnamespace::text
     AND attname IN ('media_type', 'genre_ids', 'vote_average', 'release_date')
 WHERE pg_class.oid = 'content_vectors'::regclass
+
+-- field_statistics --
+-- What ANALYZE knows of the fields of metadata that have an index, which is kept with the index and is its owner's to see;
+-- nulls where it knows nothing.
+SELECT relname::text, obj_description(indexrelid, 'pg_class'), null_frac, most_common_vals::text::text[], most_common_freqs,
+    histogram_bounds::text::text[]
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+LEFT JOIN pg_stats ON tablename = relname AND schemaname = relnamespace::regnamespace::text
+WHERE indrelid = 'content_vectors'::regclass AND indisvalid AND starts_with(relname::text, 'content_vectors_field_')
 
 -- get --
 -- Records by key, in any order.

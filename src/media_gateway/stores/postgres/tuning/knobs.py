@@ -11,11 +11,10 @@ LARGEST_EF: Final = 1_000
 _LEAST_TURN: Final = 1_000
 _SEQUENTIAL_RATIO: Final = 20.0
 """Rows that are read and refused in the order of the table in the time that the index takes to yield one."""
-_VISITED: Final = 10.0
-"""Nodes that the index visits to yield one row, which is what pgvector counts."""
-_WALK_MARGIN: Final = 3.0
-"""By how much more than enough for rows spread evenly may be visited."""
-_LEAST_WALK: Final = 1_000
+_WALK_MARGIN: Final = 2.0
+"""By how much more than enough for rows spread evenly may be walked: three deviations for a dozen candidates."""
+_SPENT: Final = 0.25
+"""What a walk in vain may add to the scan that follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +53,18 @@ class SearchKnobs:
         return max(_LEAST_TURN, int(math.sqrt(fetch * self.walk_ratio * rows)))
 
     def walk(self, fetch: int, share: float, rows: int) -> int:
-        """Return how many nodes the index may visit for *fetch* candidates before a scan is begun instead.
+        """Return after how many rows of the index a search for *fetch* candidates gives up, and a scan is begun instead.
 
-        That is enough for rows spread evenly. Where it is not, what passes lies far from the query: the index would find it
-        slowly and badly. Nor may it visit more than half of *rows*, since reading them all takes no longer.
+        That is enough for rows spread evenly. Where it is not, what passes lies far from the query, and the index finds it
+        slowly and badly: more is spent on it only up to a quarter of what the scan then costs. What one width yields
+        comes in one go; and beyond a twentieth of *rows* reading them all takes no longer.
         """
-        enough = _WALK_MARGIN * _VISITED * fetch / max(share, 1e-9)
-        return int(min(max(min(enough, rows / 2), _LEAST_WALK), 2**31 - 1))
+        enough = min(_WALK_MARGIN * fetch / max(share, 1e-9), rows / _SEQUENTIAL_RATIO)
+        spent = _SPENT * share * rows / self.walk_ratio
+        return int(min(max(enough, spent, self.ef_search, fetch), 2**31 - 1))
 
 
-UNTUNED: Final = SearchKnobs(ef_search=100, factors=((0.3, 2.0), (0.0, 2.5)), walk_ratio=4.2)
+UNTUNED: Final = SearchKnobs(ef_search=100, factors=((0.3, 1.5), (0.0, 2.0)), walk_ratio=4.2)
 """For a collection that was never tuned. Made-up vectors that are harder than film texts need a width of 100 for a recall
-of .95 at 100,000 rows; of 50,000, filters that pass 0.4 to 10 percent found .92 to .94 with k candidates and .97 to .98 with
-twice as many (benchmarks/filter_table.py). A row costs 2.4 µs to compare and 10 µs to be yielded by the index."""
+of .95 at 100,000 rows; filters that pass 5 to 10 percent of those found .945 to .97 of the best k with k candidates, .97 to .985 with
+half as many more and .98 to .99 with twice as many. A row costs 2.4 µs to compare and 10 µs to be yielded by the index."""

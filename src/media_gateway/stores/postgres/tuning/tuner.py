@@ -52,7 +52,7 @@ WIDTHS: Final = (
     800,
     LARGEST_EF,
 )
-_FACTORS: Final = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
+_FACTORS: Final = (1.0, 1.1, 1.25, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
 _SHARES: Final = (0.3, 0.1, 0.03, 0.01, 0.003)
 """Shares of rows that the measured filters pass, as far as the index is the way for them."""
 _SCANNED: Final = 2_000
