@@ -11,7 +11,7 @@ SearchWay: TypeAlias = Literal["scan", "index", "count"]
 class Explanation:
     """The way that a search went, why, and what it took.
 
-    *way* is `scan` (all that passes is compared), `index` (the index is walked and filtered) or `count` (what passes is
+    *way* is `scan` (all that passes is compared, or what a sketch of it does not rule out), `index` (the index is walked and filtered) or `count` (what passes is
     counted up to *turn*, then the cheaper of the two). *reason* says in words why. *rows* bounds how many records
     pass, None where that is not known; *turn* is the number of them from which on the index is the cheaper way.
     *index* and *ef_search*, its width, are None for a scan; *candidates* are those fetched from it before the best k

@@ -20,6 +20,7 @@ from media_gateway.stores.memory.columns import Column
 from media_gateway.stores.memory.index import VectorIndex
 from media_gateway.stores.memory.match import ColumnName, Columns, columns_of, made
 from media_gateway.stores.memory.records import Mask, Records, Slots
+from media_gateway.stores.memory.signs import Signs
 from media_gateway.stores.memory.tuning import IndexTuning
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Collection:
         self.columns = Columns(records.used)
         self.index = VectorIndex(space.dimension, tuning)
         self.index.grow(records.vectors.shape[0])
+        self.signs = Signs(space.dimension, tuning.most_signs)
         self.shown = records.used
         self.sequence = 0
         self.generation = 0
@@ -170,6 +172,7 @@ class Collection:
             self.records = records
             self.columns.restart(records.used)
             self.index.compact(moved)
+            self.signs = self.signs.anew()
             self.index.grow(records.vectors.shape[0])
             self.shown = records.used
             self.generation += 1

@@ -60,7 +60,7 @@ def nearest(records: RecordsView, slots: Slots, query: Query, k: int) -> list[Ra
     for those that could be among the best k by its error.
     """
     if len(slots) > k + ONE_PASS:
-        rough = _rough_scores(records, slots, query)
+        rough = rough_scores(records, slots, query)
         bound = np.partition(rough, len(slots) - k)[len(slots) - k]
         slots = slots[rough >= bound - 2 * query.slack]
     found = _few_ranked(records, slots, query) if len(slots) <= _FEW else _ranked(records, slots, query)
@@ -73,7 +73,8 @@ def rows_read(slots: Slots) -> int:
     return min(GATHERING_COST * len(slots), int(slots[-1]) + 1 - int(slots[0])) if len(slots) else 0
 
 
-def _rough_scores(records: RecordsView, slots: Slots, query: Query) -> Vector:
+def rough_scores(records: RecordsView, slots: Slots, query: Query) -> Vector:
+    """Return the cosine similarity of each of *slots*, which ascend, as exact as float32 sums are."""
     begin, end, unit = int(slots[0]), int(slots[-1]) + 1, query.unit
     if GATHERING_COST * len(slots) >= end - begin:
         return _products(records.vectors[begin:end], unit)[slots - begin] * records.inverse_norms[slots]

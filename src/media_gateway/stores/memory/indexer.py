@@ -67,6 +67,7 @@ class Indexer:
                 len(collection.index.next_pending(collection.records, collection.shown, 1)) > 0
                 or self._is_worn()
                 or self._calibrator.is_due()
+                or collection.signs.is_due(collection.shown)
             )
 
     def _is_worn(self) -> bool:
@@ -97,10 +98,23 @@ class Indexer:
     def _work(self) -> None:
         self._calibrator.hold_back()
         while not self._is_stopped and self._is_due():
+            if self._sign_some():
+                continue
             if self._collection.index.gone and self._is_worn():
                 self._rebuild()
             elif not self._add_some():
                 self._calibrator.go_on()
+
+    def _sign_some(self) -> bool:
+        """Make the signs of some records, when they are wanted; tell whether there were any."""
+        collection = self._collection
+        with collection.lock:
+            signs, vectors, end = collection.signs, collection.records.vectors, collection.shown
+        if not signs.is_due(end):
+            return False
+        signs.extend(vectors, end)
+        time.sleep(PAUSE_SECONDS)
+        return True
 
     def _add_some(self) -> bool:
         """Give nodes to as many records as fit into one step; tell whether there were any."""

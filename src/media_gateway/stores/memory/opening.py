@@ -1,5 +1,6 @@
 """Opening a memory store: which files are there, which vectors they hold, and what their journal adds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -11,6 +12,7 @@ from media_gateway.stores.memory.files import WriterLock
 from media_gateway.stores.memory.indexer import Indexer
 from media_gateway.stores.memory.journal import Journal, JournalFacts
 from media_gateway.stores.memory.records import Records
+from media_gateway.stores.memory.signs import SURE_RECALL
 from media_gateway.stores.memory.storage import Storage, StoredFiles, load_index
 from media_gateway.stores.memory.store import MemoryStore
 from media_gateway.stores.memory.tuning import IndexTuning
@@ -36,6 +38,8 @@ async def open_memory_store(
     and SettingsError when *space* is None and nothing is recorded.
     """
     chosen = tuning or IndexTuning()
+    if recall_target > SURE_RECALL:
+        chosen = replace(chosen, most_signs=0)
     is_exact = exact or recall_target >= 1
     opened = await anyio.to_thread.run_sync(lambda: _opened(path, space, chosen, writable=writable, exact=is_exact))
     collection, storage = opened

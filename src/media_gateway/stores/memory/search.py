@@ -14,6 +14,7 @@ from media_gateway.stores.memory.collection import Collection
 from media_gateway.stores.memory.exact import GATHERING_COST, ONE_PASS, Query, nearest, rows_read
 from media_gateway.stores.memory.index import NAME
 from media_gateway.stores.memory.records import Mask, RecordsView, Slots
+from media_gateway.stores.memory.signs import Sketch
 
 _MARGIN = 1.2
 """Candidates fetched over the number that would be needed if the filter were spread evenly."""
@@ -23,8 +24,13 @@ _FEW = 64
 """Records that never take long to compare."""
 _FEW_HITS = 500
 _CHEAPER = "the index is cheaper than comparing all that qualify"
-_GROWTH = 4
-"""By how much more candidates are fetched when the first were too few."""
+_SCAN_CHEAPER = "comparing all that qualify is cheaper than searching the index as widely as it would take"
+_TOO_FEW = "the index came to too few records that qualify"
+_BY_SIGNS = "so many qualify that the signs of random products tell which of them are compared"
+_EXACT_WORTH = 2
+"""Times as long as by signs that comparing all may take, since its answer is exact."""
+_SECOND_MARGIN = 1.5
+"""Candidates fetched when the first were too few, over the number that the share of those that passed promises."""
 
 
 @dataclass(kw_only=True, eq=False, slots=True)  # not frozen: made for every search, in a third of the time
@@ -32,7 +38,8 @@ class Contest:
     """The records that are compared for a request, and *exact*: whether they are all that qualify.
 
     *matching* records qualify, *reason* says why these are compared, and *expansion* is the width of the index search
-    that found them, None where it was not used.
+    that found them, None where it was not used. With a *sketch* only those of them are compared that it does not rule
+    out. *lacks_signs* tells that one would have helped, and has to be made.
     """
 
     records: RecordsView
@@ -43,26 +50,34 @@ class Contest:
     matching: int
     reason: str
     expansion: int | None
+    sketch: Sketch | None = None
+    lacks_signs: bool = False
 
     def is_quick(self, most_floats: int) -> bool:
         """Tell whether comparing them reads at most *most_floats* numbers, and makes few hits."""
         count, k = len(self.slots), self.request.k
         if count <= _FEW:
             return True
+        if self.sketch is not None:
+            return False
         # Those of the index, when they are few, do not ascend.
         rows = GATHERING_COST * count if count <= k + ONE_PASS else rows_read(self.slots)
         return min(k, count) <= _FEW_HITS and rows * len(self.query.wide) <= most_floats
 
     def result(self) -> SearchResult:
         """Compare them, which may be done in any thread."""
-        request = self.request
-        best = nearest(self.records, self.slots, self.query, request.k) if len(self.slots) else []
+        request, slots = self.request, self.slots
+        if self.sketch is not None:
+            slots = self.sketch.near(self.records, slots, self.query, request.k)
+        best = nearest(self.records, slots, self.query, request.k) if len(slots) else []
         if request.min_score is not None:
             best = [one for one in best if -one[0] > request.min_score]
         metadata = self.records.documents([slot for _, _, slot in best])
         # Not -turned, which would make -0.0 of 0.
         hits = [Hit.of(key, 0.0 - turned, entries) for (turned, key, _), entries in zip(best, metadata, strict=True)]
-        return SearchResult(hits=hits, exact=self.exact, exhausted=len(hits) < request.k)
+        return SearchResult(
+            hits=hits, exact=self.exact and len(slots) == len(self.slots), exhausted=len(hits) < request.k
+        )
 
 
 def contest(collection: Collection, request: SearchRequest) -> Contest | None:
@@ -79,6 +94,7 @@ def contest(collection: Collection, request: SearchRequest) -> Contest | None:
         field = _Field(collection, request)
         candidates = field.by_index(query)
         slots = field.slots() if candidates is None else candidates
+        sketch = field.sketch(slots) if candidates is None else None
         exact = len(slots) == field.matching
         return Contest(
             records=collection.records.view(),
@@ -89,6 +105,8 @@ def contest(collection: Collection, request: SearchRequest) -> Contest | None:
             matching=field.matching,
             reason=field.reason,
             expansion=None if candidates is None else field.expansion,
+            sketch=sketch,
+            lacks_signs=field.lacks_signs,
         )
 
 
@@ -162,6 +180,7 @@ class _Field:
         self._mask: Mask | None = None
         self.reason = ""
         self.expansion: int | None = None
+        self.lacks_signs = False
         self.matching = len(records) - len(self._excluded)
         if request.where is not None:
             self._mask = collection.columns.mask(request.where, end) & records.alive[:end]
@@ -203,15 +222,16 @@ class _Field:
         share = in_graph / len(index.graph)
         if share < 1:
             fetch = math.ceil(fetch / share * _MARGIN)
+        is_first = True
         while fetch <= tuning.most_candidates:
             expansion = _width(smallest, request.k, share, fetch)
-            if _is_scan_cheaper(collection, self.matching, expansion):
-                self.reason = (
-                    "comparing all that qualify is cheaper than searching the index as widely as it would take"
-                )
+            if self._is_scan_better(expansion, is_first=is_first):
+                self.reason = _SCAN_CHEAPER if is_first else _TOO_FEW
                 return None
+            is_first = False
             self.expansion = expansion
             found = index.search(query.near_unit(), fetch, expansion)
+            seen = max(len(found), fetch)
             if self._is_narrowed:
                 found = found.where(self._passing(found.slots))
             if len(found) >= wanted:
@@ -224,9 +244,37 @@ class _Field:
                 return np.sort(best) if len(best) > request.k + ONE_PASS else best
             if fetch >= len(index.graph):
                 break
-            fetch *= _GROWTH
-        self.reason = "the index came to too few records that qualify"
+            # What was seen counts, not the share of all.
+            fetch = math.ceil(_SECOND_MARGIN * seen * wanted / max(len(found), 0.5))
+        self.reason = _TOO_FEW
         return None
+
+    def _is_scan_better(self, expansion: int, *, is_first: bool) -> bool:
+        collection = self._collection
+        if _is_scan_cheaper(collection, self.matching, expansion):
+            return True
+        if is_first:
+            return self._is_quicker_by_signs(collection.tuning.candidate_cost * expansion)
+        # A wider search is likely to fail too: what is near the query passes more seldom than the others.
+        return self._is_quicker_by_signs(min(GATHERING_COST * self.matching, collection.shown) / _EXACT_WORTH)
+
+    def sketch(self, slots: Slots) -> Sketch | None:
+        """Return what rules out most of *slots*, all that qualify, for less than comparing them; None where nothing does."""
+        may_approximate = not self._request.exact and self._collection.wants_index()
+        if not may_approximate or not self._is_quicker_by_signs(rows_read(slots) / _EXACT_WORTH):
+            return None
+        self.reason = f"{self.reason}; {_BY_SIGNS}" if self.reason else _BY_SIGNS
+        return self._collection.signs.sketch
+
+    def _is_quicker_by_signs(self, rows: float) -> bool:
+        """Tell whether signs find the best for less than *rows* scored where they lie; note it when they have to be made."""
+        signs, end = self._collection.signs, self._collection.shown
+        if signs.cost(self.matching, end) > rows:
+            return False
+        signs.is_wanted = True
+        self.lacks_signs = signs.filled < end
+        waiting = min(self.matching, max(end - signs.filled, 0))
+        return signs.cost(self.matching, end, waiting) <= rows
 
 
 def _width(calibrated: int, k: int, share: float, fetch: int) -> int:

@@ -32,7 +32,7 @@ from media_gateway.stores.memory.index import NAME
 from media_gateway.stores.memory.indexer import Indexer
 from media_gateway.stores.memory.loading import BulkLoad, put_of
 from media_gateway.stores.memory.records import RecordsView
-from media_gateway.stores.memory.search import contest, explanation, prepared
+from media_gateway.stores.memory.search import Contest, contest, explanation, prepared
 from media_gateway.stores.memory.storage import Storage
 from media_gateway.stores.memory.writer import Write, Writer
 from media_gateway.validation import checked_keys, checked_page, checked_request
@@ -157,11 +157,12 @@ class MemoryStore:
         """Return the records nearest to the request's vector by cosine similarity, best first.
 
         Exact when asked for, when the collection is small, and when so few records pass the filter that comparing them
-        all is cheaper; otherwise approximate with the recall that the store was opened for. Raises the errors of
+        all is cheaper; otherwise approximate with the recall that the store was opened for, be it by the index or by
+        comparing what signs do not rule out. Raises the errors of
         `media_gateway.validation.checked_request`, and UnsupportedError for a search by text.
         """
         checked = self._checked(request)
-        ready = contest(self._collection, checked) or await prepared(self._collection, checked)
+        ready = await self._ready(checked)
         if ready.is_quick(self._collection.tuning.loop_floats):
             return ready.result()
         return await anyio.to_thread.run_sync(ready.result)
@@ -173,10 +174,16 @@ class MemoryStore:
         """
         began = time.perf_counter()
         checked = self._checked(request)
-        ready = contest(self._collection, checked) or await prepared(self._collection, checked)
+        ready = await self._ready(checked)
         preparing = (time.perf_counter() - began) * 1000
         found = await explanation(ready, self._collection.tuning.loop_floats)
         return replace(found, milliseconds=found.milliseconds + preparing)
+
+    async def _ready(self, checked: SearchRequest) -> Contest:
+        ready = contest(self._collection, checked) or await prepared(self._collection, checked)
+        if ready.lacks_signs:
+            self._indexer.notice()
+        return ready
 
     def _checked(self, request: SearchRequest) -> SearchRequest:
         self._check_open()
@@ -222,7 +229,7 @@ class MemoryStore:
                 "bytes": "memory",
                 "indexed": index.living,
                 "replaced_nodes": index.gone,
-                "filter_bytes": collection.columns.nbytes,
+                "filter_bytes": collection.columns.nbytes + collection.signs.nbytes,
                 "exact": collection.exact,
             }
             if has_index:

@@ -11,6 +11,7 @@ class IndexTuning:
     0.4 ms. *candidate_cost*: records that can be scored where they lie while the index widens its search by one.
     *loop_floats*: a scan of more numbers than this leaves the event loop, since it takes longer than the hop costs.
     *most_candidates*: beyond it a scan outside the event loop is preferred to a long search on it.
+    *most_signs*: the most signs kept of each vector, 64 in 8 bytes, which tell what need not be compared (`signs.py`); 0 is none.
     *rebuild_share*: share of replaced and deleted nodes at which the graph is built anew.
     *connectivity* and *expansion_add* are M and efConstruction of HNSW (Malkov and Yashunin 2016, arXiv:1603.09320);
     *expansions* are the efSearch values among which the smallest that reaches the recall target is chosen. They begin
@@ -20,9 +21,10 @@ class IndexTuning:
     """
 
     exact_floats: int = 2_000_000
-    candidate_cost: float = 20.0
+    candidate_cost: float = 40.0
     loop_floats: int = 2_000_000
     most_candidates: int = 2_000
+    most_signs: int = 1_024
     rebuild_share: float = 0.3
     connectivity: int = 16
     expansion_add: int = 128
