@@ -9,14 +9,9 @@ from media_gateway.database.where import where_clause
 from media_gateway.errors import InvalidRequestError
 from media_gateway.filters import Condition, MediaTypeIs, MetadataEquals, MetadataIn, MetadataRange
 from media_gateway.stores.postgres.planner import Planner
-from media_gateway.stores.postgres.selectivity import (
-    ColumnStatistics,
-    TableStatistics,
-    has_index,
-    passing_share,
-    statistics_from,
-)
+from media_gateway.stores.postgres.selectivity import has_index, passing_share
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
+from media_gateway.stores.postgres.statistics import ColumnStatistics, TableStatistics, statistics_from
 
 RUNTIME = MetadataField(name="runtime", type="number")
 COUNTRY = MetadataField(name="country", type="text")

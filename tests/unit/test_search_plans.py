@@ -22,8 +22,9 @@ from media_gateway.filters import (
 )
 from media_gateway.stores.postgres.nearest import NearestStatements
 from media_gateway.stores.postgres.planner import Planner
-from media_gateway.stores.postgres.selectivity import ColumnStatistics, TableStatistics, has_index
+from media_gateway.stores.postgres.selectivity import has_index
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
+from media_gateway.stores.postgres.statistics import ColumnStatistics, TableStatistics
 from media_gateway.stores.postgres.tuning.knobs import UNTUNED, SearchKnobs
 
 ROWS = 100_000

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from media_gateway.database.index_definitions import INDEX_NAMES
 from media_gateway.database.pool import Pool
 from media_gateway.stores.postgres.queries import Queries
-from media_gateway.stores.postgres.selectivity import TableStatistics, statistics_from
+from media_gateway.stores.postgres.statistics import TableStatistics, statistics_from
 from media_gateway.stores.postgres.tuning.knobs import UNTUNED, SearchKnobs
 from media_gateway.stores.postgres.tuning.profiles import knobs_from
 
