@@ -42,9 +42,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-# Python and make only, on a real PostgreSQL that the tests start themselves.
+# Python and make only, on a real PostgreSQL that the tests start themselves. Files run as they are collected, the small
+# ones of tests/unit last, so that no long one is left over for one processor alone.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full and not drill and not live"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not full and not drill and not live"
 
 # What needs further packages (data sets that a package ships, a notebook kernel, an OpenAI-compatible server, npm), and what
 # takes long: three killed transfers, the whole move to PostgreSQL, a small benchmark.

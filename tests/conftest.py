@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests import ml100k
+from tests.once import shared_folder
 from tests.postgres import TestServer
 from tests.tls import Authority, TlsDoor
 
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    TestServer.shared = shared_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,12 @@
 
 import itertools
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import psycopg
 from psycopg import sql
@@ -15,14 +16,25 @@ from media_gateway.database.server import EmbeddedServer
 from media_gateway.models import VectorSpace
 from media_gateway.settings import Settings
 from media_gateway.stores.postgres import PostgresStore, open_postgres_store
+from tests.once import made_once
+
+_QUICK: Final = "fsync = off\nfull_page_writes = off\nwal_compression = off\n"
+"""Tests end processes, never the machine, so nothing has to reach the disk, and a new database is logged as it is."""
 
 
 class TestServer:
-    """The embedded server in a folder of its own."""
+    """The embedded server in a folder of its own, on a copy of data that the run made once.
+
+    A folder that has settings of its own already is started as it is.
+    """
 
     __test__ = False
+    shared: ClassVar[Path]
+    """The folder of the run that all its processes have in common; tests/conftest.py names it."""
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        if not (folder / "operator.conf").exists():
+            copy_cluster(folder)
         self.embedded = EmbeddedServer(folder, port=port)
         self.embedded.start()
         self._numbers = itertools.count(1)
@@ -81,6 +93,24 @@ class TestServer:
             await store.aclose()
             self._templates[space.dimension] = conninfo["dbname"]
         return self._templates[space.dimension]
+
+
+def copy_cluster(folder: Path) -> None:
+    """Put an empty embedded server that is stopped into *folder*, and let it be quick."""
+    shutil.copytree(made_once(TestServer.shared / "cluster", _make_cluster), folder, dirs_exist_ok=True)
+    be_quick(folder)
+
+
+def be_quick(folder: Path) -> None:
+    """Let the embedded server of *folder* be quick from its next start on."""
+    with (folder / "operator.conf").open("a") as settings:
+        settings.write(_QUICK)
+
+
+def _make_cluster(folder: Path) -> None:
+    server = EmbeddedServer(folder)
+    server.start()
+    server.stop()
 
 
 def _children(process: int) -> Iterator[int]:

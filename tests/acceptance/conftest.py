@@ -1,5 +1,6 @@
 """The sample catalogue in both backends, loaded once by the command itself, and a browser."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from tests.acceptance.command import SAMPLE_ROWS, Command
 from tests.browser import browser
+from tests.once import made_once, shared_folder
+from tests.postgres import be_quick
 
 
 @pytest.fixture
@@ -19,26 +22,39 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    command = Command(folder=tmp_path_factory.mktemp("memory"), variables={})
-    loaded = command("load", "sample", "--json").json()
+    folder = tmp_path_factory.mktemp("memory")
+    shutil.copytree(made_once(shared_folder(tmp_path_factory) / "in memory", _load), folder, dirs_exist_ok=True)
+    return Command(folder=folder, variables={})
+
+
+def _load(folder: Path) -> None:
+    loaded = Command(folder=folder, variables={})("load", "sample", "--json").json()
     assert (loaded["rows"], loaded["written"], loaded["unchanged"]) == (SAMPLE_ROWS, SAMPLE_ROWS, 0)
-    return command
 
 
 @pytest.fixture(scope="session")
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """The demo, run in a folder with a space; its server also listens on a port."""
+    """What the demo leaves behind, in a folder with a space; its server also listens on a port."""
     folder = tmp_path_factory.mktemp("post gres")
+    shutil.copytree(made_once(shared_folder(tmp_path_factory) / "the demo", _demonstrate), folder, dirs_exist_ok=True)
+    be_quick(folder / "data" / "embedded")
     command = Command(folder=folder, variables={})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     try:
-        assert command("db", "start", "--port", str(port)).code == 0
+        assert command.inside("db", "start", "--port", str(port)).code == 0
+        yield command
+    finally:
+        command.inside("db", "stop")
+
+
+def _demonstrate(folder: Path) -> None:
+    command = Command(folder=folder, variables={})
+    try:
         demo = command("demo", "--no-serve")
         assert demo.code == 0, demo.err
         folder.joinpath("demo.txt").write_text(demo.out)
-        yield command
     finally:
         command("db", "stop")
 

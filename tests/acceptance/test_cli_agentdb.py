@@ -82,7 +82,7 @@ def test_files_that_are_not_there_or_of_another_kind(command: Command, name: str
 def test_a_file_that_is_held_can_be_read_and_not_written(command: Command, file: Path) -> None:
     before = contents(file)
     lock = writer_lock(file)
-    assert command("agentdb", "info", "application.db", "--json").json()["episodes"] == 2
+    assert command.inside("agentdb", "info", "application.db", "--json").json()["episodes"] == 2
     assert_refused(command("agentdb", "nightly", "application.db"), "is held by process")
     lock.release()
     assert contents(file) == before

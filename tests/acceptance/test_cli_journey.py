@@ -29,7 +29,7 @@ def keys(hits: Any) -> list[str]:
 
 
 def test_search_prints_hits_for_programs(loaded: Command) -> None:
-    hits = loaded("search", "cartoon about toys", "--type", "movie", "--json", "-k", "3").json()
+    hits = loaded.inside("search", "cartoon about toys", "--type", "movie", "--json", "-k", "3").json()
     assert "movie-862" in keys(hits)
     assert all(list(hit) == ["key", "score", "title", "media_type"] for hit in hits)
     assert {hit["media_type"] for hit in hits} == {"movie"}
@@ -61,7 +61,7 @@ def test_similar_leaves_the_record_itself_out(loaded: Command) -> None:
 
 
 def test_stats(loaded: Command) -> None:
-    done = loaded("stats", "--json").json()
+    done = loaded.inside("stats", "--json").json()
     backend = loaded.variables.get("RUVECTOR_BACKEND", "memory")
     assert (done["count"], done["dimension"], done["backend"]) == (SAMPLE_ROWS, 384, backend)
     assert done["table_bytes"] > 0
@@ -81,7 +81,7 @@ def test_the_demo_shows_searches_and_what_to_try_next(demonstrated: Command) -> 
     shown = demonstrated.folder.joinpath("demo.txt").read_text()
     assert f"{SAMPLE_ROWS} written, 0 unchanged, in the embedded PostgreSQL" in shown
     assert len(re.findall(r"5 hits in \d+\.\d ms", shown)) == 4
-    again = demonstrated("demo", "--json", "--no-serve").json()
+    again = demonstrated.inside("demo", "--json", "--no-serve").json()
     assert (again["loaded"]["written"], again["loaded"]["unchanged"]) == (0, SAMPLE_ROWS)
     assert [len(search["hits"]) for search in again["searches"]] == [5, 5, 5, 5]
     assert all(search["store_ms"] > 0 for search in again["searches"])
@@ -124,7 +124,7 @@ def test_what_the_demo_proposes_runs_as_written(demonstrated: Command) -> None:
 def test_each_search_gives_the_same_keys_on_both_backends(
     memory: Command, embedded: Command, search: list[str]
 ) -> None:
-    found = [keys(backend(*search, "--exact", "--json").json()) for backend in (memory, embedded)]
+    found = [keys(backend.inside(*search, "--exact", "--json").json()) for backend in (memory, embedded)]
     assert found[0] == found[1]
     assert found[0]
 
@@ -177,7 +177,7 @@ def test_db_status_url_and_psql(embedded: Command) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--tcp"]])
 def test_db_url_is_one_line_that_a_client_takes(embedded: Command, options: list[str]) -> None:
-    done = embedded("db", "url", *options)
+    done = embedded.inside("db", "url", *options)
     (address,) = done.out.splitlines()
     with psycopg.connect(address) as connection:
         assert connection.execute("SELECT count(*) FROM content_vectors").fetchone() == (SAMPLE_ROWS,)

@@ -41,7 +41,7 @@ def _write(path: Path) -> Path:
 @pytest.mark.parametrize("name", ["a.jsonl", "b.parquet", "c.csv"])
 def test_the_same_rows_from_each_form_of_file(command: Command, name: str) -> None:
     _write(command.folder / name)
-    done = command("load", name)
+    done = command.inside("load", name)
     assert done.code == 0, done.err
     assert re.fullmatch(r"2 rows in .* s: 2 written, 0 unchanged, in the memory file data/memory\.snap\n", done.out)
     assert done.err == ""
@@ -83,7 +83,7 @@ def test_ready_vectors_make_a_collection_of_their_own_model(empty: Command) -> N
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 768),
     }
     pq.write_table(pa.table(columns), empty.folder / "v.parquet")
-    assert empty("load", "v.parquet", "--model", "big-768", "--json").json()["written"] == 300
+    assert empty.inside("load", "v.parquet", "--model", "big-768", "--json").json()["written"] == 300
     again = empty.inside("load", "v.parquet", "--model", "big-768", "--json").json()
     assert (again["written"], again["unchanged"]) == (0, 300)
     stats = empty.inside("stats", "--json").json()
@@ -119,12 +119,13 @@ def test_an_interrupt_keeps_what_was_acknowledged_in_memory(command: Command) ->
     assert "Traceback" not in done.err
     kept = _done_rows(done.err)
     assert 0 < kept < 4000
-    assert command("stats", "--json").json()["count"] == kept
+    # The batch that was being written when the signal came may be there too, though nobody was told.
+    assert command.inside("stats", "--json").json()["count"] - kept in {0, 64}
 
 
 def test_termination_keeps_what_was_acknowledged_in_postgres(embedded: Command) -> None:
     _long_file(embedded.folder)
-    address = embedded("db", "url").out.strip()
+    address = embedded.inside("db", "url").out.strip()
     with psycopg.connect(address, autocommit=True) as connection:
 
         def count() -> int:

@@ -48,7 +48,7 @@ def service() -> Iterator[str]:
 
 
 def test_once_as_json_it_tells_of_postgresql(embedded: Command) -> None:
-    found = embedded("monitor", "--once", "--json").json()
+    found = embedded.inside("monitor", "--once", "--json").json()
     postgres = found["postgres"]
     assert postgres["up"] is True
     assert postgres["records"] == SAMPLE_ROWS

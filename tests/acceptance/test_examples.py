@@ -157,7 +157,7 @@ def test_the_command_loads_vectors_and_searches_by_a_vector(films: Path) -> None
 
 def test_the_command_asks_for_the_model_of_vectors(films: Path) -> None:
     command = Command(folder=films.parent, variables={})
-    assert_refused(command("load", films.name), "name the model that made them with --model")
+    assert_refused(command.inside("load", films.name), "name the model that made them with --model")
 
 
 @pytest.mark.full

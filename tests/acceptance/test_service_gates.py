@@ -204,7 +204,7 @@ def test_there_are_so_many_connections_and_the_next_is_told_so(service: Running)
 
 def test_a_key_is_made_and_revoked_while_the_service_runs(service: Running) -> None:
     command = Command(folder=service.folder, variables={})
-    made = command("keys", "create", "web", "--scope", "write", "--expires", "90d")
+    made = command.inside("keys", "create", "web", "--scope", "write", "--expires", "90d")
     text = made.out.strip()
     assert re.fullmatch(r"mg_[0-9a-f]{8}_[\w-]{43}", text)
     assert text not in made.err

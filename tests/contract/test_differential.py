@@ -67,9 +67,12 @@ async def perform(store: VectorStore, reference: ReferenceStore, operation: Any)
             check_result(reference, request, await store.search(request))
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(operations, min_size=5, max_size=25))
-async def test_a_store_does_what_the_reference_does(store: VectorStore, steps: list[Any]) -> None:
+sequences = st.lists(operations, min_size=5, max_size=25)
+tries = {"items": batches(max_size=12), "tried": st.lists(conditions, min_size=1, max_size=12), "vector": vectors()}
+
+
+async def agrees(store: VectorStore, steps: list[Any]) -> None:
+    """Do *steps* on an emptied *store* and on the reference, and compare what they answer and what is left."""
     await wiped(store)
     reference = ReferenceStore()
     for operation in steps:
@@ -81,14 +84,41 @@ async def test_a_store_does_what_the_reference_does(store: VectorStore, steps: l
     assert [one and one.key for one in found] == [*reference.records, None]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(items=batches(max_size=12), tried=st.lists(conditions, min_size=1, max_size=12), vector=vectors())
-async def test_hostile_keys_and_values_neither_break_nor_inject(
-    store: VectorStore, items: list[ContentVector], tried: list[Any], vector: Any
-) -> None:
+async def holds_out(store: VectorStore, items: list[ContentVector], tried: list[Any], vector: Any) -> None:
+    """Store *items* in an emptied *store*, search under each of the conditions *tried*, and compare."""
     await wiped(store)
     reference = ReferenceStore()
     await perform(store, reference, Upsert(items))
     for condition in tried:
         await perform(store, reference, Search(SearchRequest(vector=vector, k=50, where=condition, exact=True)))
     assert as_written(await everything(store)) == as_written(reference.ordered())
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=sequences)
+async def test_a_store_does_what_the_reference_does(store: VectorStore, steps: list[Any]) -> None:
+    await agrees(store, steps)
+
+
+@pytest.mark.full
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=sequences)
+async def test_a_store_does_what_the_reference_does_many_times_over(store: VectorStore, steps: list[Any]) -> None:
+    await agrees(store, steps)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(**tries)
+async def test_hostile_keys_and_values_neither_break_nor_inject(
+    store: VectorStore, items: list[ContentVector], tried: list[Any], vector: Any
+) -> None:
+    await holds_out(store, items, tried, vector)
+
+
+@pytest.mark.full
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(**tries)
+async def test_hostile_keys_and_values_neither_break_nor_inject_many_times_over(
+    store: VectorStore, items: list[ContentVector], tried: list[Any], vector: Any
+) -> None:
+    await holds_out(store, items, tried, vector)

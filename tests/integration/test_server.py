@@ -27,6 +27,7 @@ from media_gateway.database.server import log as server_log
 from media_gateway.database.server import process as server_process
 from media_gateway.database.server import sockets as server_socket
 from media_gateway.errors import ServerStartError, StoreUnavailableError
+from tests.postgres import copy_cluster
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
@@ -35,15 +36,11 @@ MakeServer = Callable[..., EmbeddedServer]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, whose server is stopped. The kills below end processes, never the machine: no fsync."""
     folder = tmp_path_factory.mktemp("template") / "embedded"
-    server = EmbeddedServer(folder)
-    server.start()
-    server.stop()
-    (folder / "operator.conf").write_text("fsync = off\n")
-    yield folder
-    _tidy(server)
+    copy_cluster(folder)
+    return folder
 
 
 @pytest.fixture

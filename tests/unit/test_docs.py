@@ -1,6 +1,7 @@
 """The reference pages name everything that there is: commands, options, settings, errors, public names, dependencies."""
 
 import ast
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def test_every_method_is_in_the_reference(face: type):
 
 @pytest.mark.parametrize(("page", "fewest"), [("troubleshooting.md", 61), ("move-to-postgres.md", 14), ("tls.md", 8)])
 def test_a_table_of_what_went_wrong_quotes_sentences_that_there_are(page: str, fewest: int):
-    ours = "\n".join(_literals())
+    ours = _literals()
     text = (ROOT / "docs" / "howto" / page).read_text()
     sentences = [cells[0] for line in text.splitlines() if (cells := _cells(line))]
     quoted = [
@@ -121,14 +122,18 @@ def test_a_table_of_what_went_wrong_quotes_sentences_that_there_are(page: str, f
     assert [part for part in quoted if part not in ours and part not in FROM_ELSEWHERE] == []
 
 
-def _literals() -> Iterator[str]:
-    """Yield the texts of the program; what is filled into them is left out."""
-    for path in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
-            elif isinstance(node, ast.JoinedStr):
-                yield "\0".join(part.value for part in node.values if isinstance(part, ast.Constant))
+@functools.cache
+def _literals() -> str:
+    """Return the texts of the program, a line each; what is filled into them is left out."""
+    return "\n".join(text for path in (ROOT / "src").rglob("*.py") for text in _literals_of(path))
+
+
+def _literals_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "\0".join(part.value for part in node.values if isinstance(part, ast.Constant))
 
 
 def test_every_dependency_has_its_line():
