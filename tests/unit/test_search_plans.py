@@ -179,6 +179,8 @@ def test_the_session_is_trusted_and_what_differs_from_it_is_set_in_the_statement
     assert "hnsw.max_scan_tuples" in text
     assert "hnsw.ef_search" not in text
     assert "set_config" not in statements.text(replace(plan, walk=400), where, 10)
+    rare = planner.filtered(SITUATION, RatingBetween(low=9), "y", 10)
+    assert "'hnsw.ef_search', '60'" in statements.text(rare, where, 10)
     for name in where.values:
         assert f"%({name})s" in text
 

@@ -23,6 +23,9 @@ from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF
 _GUESS: Final = 0.02
 """The share that a filter is taken to pass when nothing tells; the walk that suffices for it costs about as much as reading
 100,000 rows, so that a wrong guess costs twice the best way."""
+_STEP: Final = 60
+"""Width of walks that the first one does not suffice for. At 100,000 rows of which a tenth passes, steps of 40 to 60 took a sixth
+less time than those of 80 to 100, a fifth less at the 95th percentile; the recall was .005 lower, which tuning makes up for."""
 _RERANKED: Final = 10
 """Candidates beyond k that an index of halved numbers gives, so that its rounding cannot move a hit out of the best k."""
 
@@ -148,7 +151,9 @@ def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWa
     # Half of what the first width yields anyway is looked at: where what passes is thinner about the query than
     # elsewhere, the first k of it would come from the edge of the width, which is found badly.
     fetch = max(math.ceil(asked.k * knobs.factor(asked.share)), math.ceil(asked.share * knobs.ef_search / 2))
-    width = min(max(knobs.ef_search, fetch), LARGEST_EF)
+    # A walk that goes on does so by its width: in small steps it does not go far beyond where it finds enough.
+    step = knobs.ef_search if fetch <= asked.share * knobs.ef_search else min(knobs.ef_search, _STEP)
+    width = min(max(step, fetch), LARGEST_EF)
     walk = knobs.walk(fetch, asked.share, asked.total)
     if way == "index" and _is_vain(asked, walk * knobs.walk_ratio):
         reason = f"{reason}, but walks of the index find too few near such queries"
