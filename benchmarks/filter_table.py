@@ -3,7 +3,7 @@
 python benchmarks/filter_table.py [--rows 100000] [--dimension 768] [--queries 50] [--stores postgres,memory] [--json FILE]
 
 Starts an embedded PostgreSQL in a temporary folder, loads made-up records, builds an index on the one field of metadata that
-ranges are asked for, tunes, and asks the same queries under each filter, one client, k = 10, one after the other and after two
+ranges are asked for, tunes by logged searches, and asks the same queries under each filter, one client, k = 10, one after the other and after two
 rounds of warming up, the first of which is the exact one of the same store that recall is measured against.
 Ratings follow the vectors: `like` passes records around the query's own, `unlike` those at the other end. The other
 attributes are drawn at random. The way is the one that most of the searches went, by their own explanation.
@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,16 @@ from media_gateway.filters import (
     RatingBetween,
     ReleasedBetween,
 )
-from media_gateway.models import ContentVector, Matrix, SearchRequest, VectorSpace
+from media_gateway.models import ContentVector, LoggedSearch, Matrix, SearchRequest, VectorSpace
 from media_gateway.settings import Settings
 from media_gateway.stores.memory import MemoryStore, open_memory_store
 from media_gateway.stores.postgres import PostgresStore, open_postgres_store
+from media_gateway.wiring import search_log_table
 
 SHARES = (0.5, 0.1, 0.05, 0.01, 0.001)
 GENRES = {share: number for number, share in enumerate(SHARES, start=1)}
 K = 10
+LOGGED = 500
 FIRST_DAY = date(1930, 1, 1).toordinal()
 DAYS = 30_000
 
@@ -152,6 +154,18 @@ async def measure(store: PostgresStore | MemoryStore, queries: Matrix, at: Seque
     return rows
 
 
+async def log_searches(store: PostgresStore, vectors: Matrix) -> None:
+    """Log searches like those that are asked later, as a service does: tuning goes by them."""
+    table = search_log_table(store)
+    assert table is not None
+    now = datetime.now(UTC)
+    searches = [
+        LoggedSearch(at=now, kind="vector", vector=vector, k=K, where=None, keys=[], exact=False, latency_ms=1.0)
+        for vector in vectors
+    ]
+    await table.write([table.row(search) for search in searches])
+
+
 async def _worst(store: PostgresStore | MemoryStore, request: SearchRequest) -> float:
     """Return the score that a hit must have to be one of the best; the exact answer is asked for before anything is timed."""
     exact = await store.search(replace(request, exact=True))
@@ -168,7 +182,8 @@ async def batches(items: Sequence[ContentVector]) -> AsyncIterator[Sequence[Cont
 async def run(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
     generator = Generator(dimension=given.dimension)
     vectors = np.concatenate(list(generator.blocks(given.rows)))
-    queries = generator.queries(given.queries, given.rows)
+    drawn = generator.queries(given.queries + LOGGED, given.rows)
+    queries, logged = drawn[: given.queries], drawn[given.queries :]
     at = places(queries, vectors).tolist()
     space = VectorSpace(model="made up", dimension=given.dimension)
     items = records(vectors)
@@ -179,8 +194,9 @@ async def run(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
             await store.bulk_load(batches(items))
             if isinstance(store, PostgresStore):
                 await store.index_field("draw", "number")
-                report = await store.tune()
-                print(f"ef_search {report.ef_search}, turn {report.turn:,}", flush=True)
+                await log_searches(store, logged)
+                report = await store.tune(sample=LOGGED)
+                print(f"tuned by {report.queries_from}: ef_search {report.ef_search}, turn {report.turn:,}", flush=True)
                 for one in report.classes:
                     print(f"  passes {one.share:.1%}: factor {one.factor:g}, recall {one.recall:.3f}", flush=True)
             else:
