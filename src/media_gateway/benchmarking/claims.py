@@ -51,6 +51,18 @@ class Measured:
         sizes = sorted({one.n for one in self._results if one.system == system})
         return [one for n in sizes if (one := self.of(system, n)) is not None]
 
+    def alike(self, system: str) -> list[Result]:
+        """Return results of *system* by ascending rows, the quickest of each size, whose graphs were built with the same parameters.
+
+        Of several such series it is the one with the most sizes.
+        """
+        series: dict[str, dict[int, Result]] = {}
+        for one in sorted((one for one in self._results if one.system == system), key=lambda one: -one.p50_ms):
+            _, _, parameters = one.index.partition(" m ")
+            series.setdefault(parameters, {})[one.n] = one
+        longest = max(series.values(), key=len, default={})
+        return [longest[n] for n in sorted(longest)]
+
     def comparable(self) -> int | None:
         """Return the size at which most systems were measured, the larger one where several were."""
         counts = {n: sum(one.n == n for one in self._results) for n in {one.n for one in self._results}}
@@ -104,7 +116,7 @@ def _size_claim(measured: Measured) -> Row:
 
 def _projected(measured: Measured, n: int) -> str:
     """Return the latency at *n* rows by the capacity model, fitted to what was measured here."""
-    sizes = measured.sizes("postgres")[-2:]
+    sizes = measured.alike("postgres")[-2:]
     if len(sizes) < 2:  # noqa: PLR2004  a line takes two points
         return "not measured"
     points = [
@@ -113,7 +125,7 @@ def _projected(measured: Measured, n: int) -> str:
     ]
     ms = fit(points).p50_at(n)
     low, high = sizes
-    return f"projected: p50 {ms:.1f} ms with the index in memory, from {low.n:,} and {high.n:,} rows by a power of the rows"
+    return f"projected: p50 {ms:.1f} ms with the index in memory, from {low.n:,} and {high.n:,} rows by a power of the rows ({high.index})"
 
 
 def goals(results: Sequence[Result]) -> list[Row]:
