@@ -60,7 +60,7 @@ class Measured:
         for one in sorted((one for one in self._results if one.system == system), key=lambda one: -one.p50_ms):
             _, _, parameters = one.index.partition(" m ")
             series.setdefault(parameters, {})[one.n] = one
-        longest = max(series.values(), key=len, default={})
+        longest = max(series.values(), key=len, default=dict[int, Result]())
         return [longest[n] for n in sorted(longest)]
 
     def comparable(self) -> int | None:
