@@ -20,6 +20,8 @@ _MARGIN = 1.2
 """Candidates fetched over the number that would be needed if the filter were spread evenly."""
 _WIDE = 48
 """Up to here a calibrated width grows with k and with what a filter leaves out; beyond, candidates fetched decide."""
+_LEAST_FILTERED = 32
+"""The least width under a filter: a calibrated one may be narrower, but was measured on all records."""
 _FEW = 64
 """Records that never take long to compare."""
 _FEW_HITS = 500
@@ -282,7 +284,8 @@ def _width(calibrated: int, k: int, share: float, fetch: int) -> int:
 
     What was *calibrated* is the width for ten of all, and holds in proportion.
     """
-    in_proportion = math.ceil(calibrated * max(k / RECALL_AT, 1.0) / share)
+    least = _LEAST_FILTERED if share < 1 else 0
+    in_proportion = max(math.ceil(calibrated * max(k / RECALL_AT, 1.0) / share), least)
     return max(min(in_proportion, max(calibrated, _WIDE)), math.ceil(fetch * _MARGIN))
 
 
