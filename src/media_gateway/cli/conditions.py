@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from media_gateway.cli.options import TypeChoice, media_type
+from media_gateway.cli.options import TypeChoice, choice
 
 if TYPE_CHECKING:
     from media_gateway.filters import Condition
 
 TypeOption = Annotated[
     TypeChoice | None,
-    typer.Option("--type", parser=media_type, metavar="<movie|tv>", help="Films or series only.", show_default=False),
+    typer.Option(
+        "--type",
+        parser=choice("type", TypeChoice),
+        metavar="<movie|tv>",
+        help="Films or series only.",
+        show_default=False,
+    ),
 ]
 GenreOption = Annotated[
     list[str] | None,

@@ -12,9 +12,8 @@ from media_gateway.cli.index_options import (
     MaintenanceOption,
     WidthOption,
     byte_size,
-    index_kind,
 )
-from media_gateway.cli.options import BackendOption, JsonOption, examples, place, read_settings
+from media_gateway.cli.options import BackendOption, JsonOption, choice, examples, place, read_settings
 from media_gateway.cli.output import note, print_facts, print_json, print_table, size
 from media_gateway.cli.run import run
 
@@ -225,7 +224,10 @@ def rebuild(
 def drop(
     context: typer.Context,
     kind: Annotated[
-        KindChoice, typer.Option(parser=index_kind, metavar="<vector|halfvec>", help="Which one.", show_default=False)
+        KindChoice,
+        typer.Option(
+            parser=choice("kind", KindChoice), metavar="<vector|halfvec>", help="Which one.", show_default=False
+        ),
     ],
     backend: BackendOption = None,
     as_json: JsonOption = False,

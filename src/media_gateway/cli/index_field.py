@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from media_gateway.cli.index_options import FieldTypeChoice, field_type
-from media_gateway.cli.options import BackendOption, JsonOption, read_settings
+from media_gateway.cli.index_options import FieldTypeChoice
+from media_gateway.cli.options import BackendOption, JsonOption, choice, read_settings
 from media_gateway.cli.output import print_json, size
 from media_gateway.cli.run import run
 
@@ -21,7 +21,7 @@ def field(
         FieldTypeChoice,
         typer.Option(
             "--type",
-            parser=field_type,
+            parser=choice("type", FieldTypeChoice),
             metavar="<number|text>",
             help="What the entry holds; values of other types are left out.",
             show_default=False,

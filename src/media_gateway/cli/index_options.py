@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
+from media_gateway.cli.options import choice
+
 _UNITS: Final = {"": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 
@@ -16,29 +18,11 @@ class KindChoice(StrEnum):
     halfvec = "halfvec"
 
 
-def index_kind(text: str) -> KindChoice:
-    """Return the kind that the option's *text* names; raises SettingsError for another one."""
-    from media_gateway.errors import SettingsError, shown
-
-    if text not in list(KindChoice):
-        raise SettingsError(f"--kind is {shown(text)}; expected 'vector' or 'halfvec'", field="kind", given=text)
-    return KindChoice(text)
-
-
 class FieldTypeChoice(StrEnum):
     """What a field of metadata holds."""
 
     number = "number"
     text = "text"
-
-
-def field_type(text: str) -> FieldTypeChoice:
-    """Return the type that the option's *text* names; raises SettingsError for another one."""
-    from media_gateway.errors import SettingsError, shown
-
-    if text not in list(FieldTypeChoice):
-        raise SettingsError(f"--type is {shown(text)}; expected 'number' or 'text'", field="type", given=text)
-    return FieldTypeChoice(text)
 
 
 def byte_size(text: str) -> int:
@@ -56,7 +40,7 @@ def byte_size(text: str) -> int:
 KindOption = Annotated[
     KindChoice,
     typer.Option(
-        parser=index_kind,
+        parser=choice("kind", KindChoice),
         metavar="<vector|halfvec>",
         help="vector is of the numbers as stored; halfvec of 16 bits a number: half the size, up to 4,000 numbers.",
     ),

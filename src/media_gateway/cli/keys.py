@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from media_gateway.cli.options import JsonOption, examples, read_settings
+from media_gateway.cli.options import JsonOption, choice, examples, read_settings
 from media_gateway.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,15 +24,6 @@ class ScopeChoice(StrEnum):
     admin = "admin"
 
 
-def _scope(text: str) -> ScopeChoice:
-    from media_gateway.errors import SettingsError, shown
-
-    if text not in list(ScopeChoice):
-        expected = "'read', 'write' or 'admin'"
-        raise SettingsError(f"--scope is {shown(text)}; expected {expected}", field="scope", given=text)
-    return ScopeChoice(text)
-
-
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="API keys of the HTTP service: create, list, revoke."
 )
@@ -40,7 +31,7 @@ app = typer.Typer(
 ScopeOption = Annotated[
     ScopeChoice,
     typer.Option(
-        parser=_scope,
+        parser=choice("scope", ScopeChoice),
         metavar="<read|write|admin>",
         help="What it is good for; write includes read, admin everything.",
         show_default=False,

@@ -1,8 +1,9 @@
 """The options that several commands share, and the settings that they lead to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -24,24 +25,27 @@ class TypeChoice(StrEnum):
     tv = "tv"
 
 
-def _backend(text: str) -> BackendChoice:
-    from media_gateway.errors import SettingsError, shown
-
-    if text not in list(BackendChoice):
-        raise SettingsError(f"--backend is {shown(text)}; expected 'memory' or 'postgres'", field="backend", given=text)
-    return BackendChoice(text)
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-def media_type(text: str) -> TypeChoice:
-    """Return the type that the option's *text* names; raises SettingsError for another one."""
-    # Not one of the ValueErrors, which the option parser would turn into an error of usage.
-    from media_gateway.errors import SettingsError, shown
+def choice(option: str, choices: type[_Choice]) -> Callable[[str], _Choice]:
+    """Return what reads the text of *option* as one of *choices*; it raises SettingsError for another text.
 
-    if text not in list(TypeChoice):
-        raise SettingsError(
-            f"--type is {shown(text)}; expected 'movie' or 'tv'", field="type", given=text, expected="movie or tv"
-        )
-    return TypeChoice(text)
+    That is none of the ValueErrors, which the option parser would turn into an error of usage.
+    """
+
+    def read(text: str) -> _Choice:
+        from media_gateway.errors import SettingsError, shown
+
+        if text not in list(choices):
+            *others, last = (f"'{one}'" for one in choices)
+            expected = f"{', '.join(others)} or {last}"
+            raise SettingsError(
+                f"--{option} is {shown(text)}; expected {expected}", field=option, given=text, expected=expected
+            )
+        return choices(text)
+
+    return read
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
@@ -49,7 +53,7 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do it without being aske
 BackendOption = Annotated[
     BackendChoice | None,
     typer.Option(
-        parser=_backend,
+        parser=choice("backend", BackendChoice),
         metavar="<memory|postgres>",
         help="Where vectors live; wins over RUVECTOR_BACKEND.",
         show_default=False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from media_gateway.cli.options import JsonOption, examples, read_settings
+from media_gateway.cli.options import JsonOption, choice, examples, read_settings
 from media_gateway.cli.output import note, print_json
 from media_gateway.cli.run import run
 from media_gateway.cli.transfer_reports import (
@@ -52,16 +52,6 @@ class ConflictsChoice(StrEnum):
     overwrite = "overwrite"
 
 
-def _conflicts(text: str) -> ConflictsChoice:
-    from media_gateway.errors import SettingsError, shown
-
-    if text not in list(ConflictsChoice):
-        raise SettingsError(
-            f"--conflicts is {shown(text)}; expected 'fail', 'skip' or 'overwrite'", field="conflicts", given=text
-        )
-    return ConflictsChoice(text)
-
-
 FromOption = Annotated[
     str, typer.Option("--from", metavar="END", help="memory:PATH, postgres, postgres:URL, or a file.")
 ]
@@ -72,7 +62,7 @@ ToOption = Annotated[
 ConflictsOption = Annotated[
     ConflictsChoice,
     typer.Option(
-        parser=_conflicts,
+        parser=choice("conflicts", ConflictsChoice),
         metavar="<fail|skip|overwrite>",
         help="What becomes of a record whose key the target has.",
     ),

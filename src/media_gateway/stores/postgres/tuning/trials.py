@@ -32,7 +32,7 @@ FROM (
     ORDER BY {{order}}
     LIMIT {{fetch}}
 ) AS near
-ORDER BY distance
+ORDER BY distance + 0
 LIMIT {{limit}}
 """
 _HALVED_ORDER: Final = (
