@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from pydantic import AliasChoices
@@ -42,19 +41,22 @@ PROJECT = compose(SECRETS)
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 
 
-def _schema() -> dict[str, Any]:
+def _faults(project: dict[str, Any]) -> list[str]:
+    """Return what the Compose specification finds wrong."""
+    # Imported here, since `make test` collects this file without the packages of `make test-full`.
+    from jsonschema import Draft202012Validator
+
     text = resources.files("check_jsonschema").joinpath("builtin_schemas", "vendor", "compose-spec.json").read_text()
-    return json.loads(text)
+    return [error.message for error in Draft202012Validator(json.loads(text)).iter_errors(project)]
 
 
 def test_the_compose_file_obeys_the_compose_specification() -> None:
-    jsonschema.Draft202012Validator(_schema()).validate(PROJECT)
+    assert _faults(PROJECT) == []
 
 
 def test_the_schema_would_notice_a_wrong_compose_file() -> None:
-    broken = {**PROJECT, "services": {"x": {"image": "x", "heathcheck": {}}}}
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(_schema()).validate(broken)
+    (fault,) = _faults({**PROJECT, "services": {"x": {"image": "x", "heathcheck": {}}}})
+    assert "heathcheck" in fault
 
 
 def test_it_has_the_promised_names() -> None:
