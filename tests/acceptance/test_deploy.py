@@ -43,8 +43,8 @@ SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 
 def _faults(project: dict[str, Any]) -> list[str]:
     """Return what the Compose specification finds wrong."""
-    # Imported here, since `make test` collects this file without the packages of `make test-full`.
-    from jsonschema import Draft202012Validator
+    # `make test` collects this file without the packages of `make test-full`.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
 
     text = resources.files("check_jsonschema").joinpath("builtin_schemas", "vendor", "compose-spec.json").read_text()
     return [error.message for error in Draft202012Validator(json.loads(text)).iter_errors(project)]
