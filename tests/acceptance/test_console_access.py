@@ -15,6 +15,11 @@ service = console.service
 
 QUESTION = "90s movies about toys that come alive"
 
+CLOSE_AND_GO_ON = """() => {
+  document.querySelector("dialog").close();
+  document.getElementById("search").focus();
+}"""
+
 
 def press(opened: Tab, key: str, *, focuses: str) -> None:
     opened.page.keyboard.press(key)
@@ -62,6 +67,10 @@ def test_all_of_it_is_reached_by_keys(chromium: Any, service: Running) -> None:
         press(opened, "Enter", focuses="dialog button")
         page.wait_for_selector("dialog .near button")
         press(opened, "Escape", focuses=f"{FOUND} h3 button")
+        press(opened, "Enter", focuses="dialog button")
+        page.evaluate(CLOSE_AND_GO_ON)
+        page.wait_for_selector("dialog", state="detached")
+        assert page.evaluate("() => document.activeElement.id") == "search", "a closed dialog took the focus back"
         assert opened.complaints == []
 
 

@@ -28,9 +28,8 @@ export function announce(sentence) {
   byId("live").textContent = sentence;
 }
 
-/** A dialog with *title* that removes itself when it is closed; focus returns to where it was. */
+/** A dialog with *title* that removes itself when it is closed; the browser returns the focus to where it was. */
 export function sheet(title, ...children) {
-  const former = document.activeElement;
   const close = h("button", { class: "quiet", type: "button", onclick: () => dialog.close() }, "Close");
   const heading = h("h2", { id: "sheet-title", dir: "auto" }, title);
   const dialog = h(
@@ -38,10 +37,7 @@ export function sheet(title, ...children) {
     { "aria-labelledby": "sheet-title" },
     h("div", { class: "sheet" }, h("div", { class: "sheet-head" }, heading, close), ...children),
   );
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    former?.focus?.();
-  });
+  dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
