@@ -90,10 +90,10 @@ def test_without_an_index_everything_is_scanned() -> None:
 def test_rarer_filters_fetch_more_and_many_hits_search_wider() -> None:
     knobs = SearchKnobs(ef_search=40, factors=((0.3, 1.0), (0.1, 1.5), (0.0, 3.0)), walk_ratio=4.0)
     assert [knobs.factor(share) for share in (1.0, 0.3, 0.29, 0.1, 0.05, 0.0)] == [1.0, 1.0, 1.5, 1.5, 3.0, 3.0]
-    assert [knobs.width(fetch) for fetch in (10, 20, 21, 100, 800)] == [40, 40, 42, 200, 1000]
+    assert [knobs.width(k) for k in (1, 10, 20, 21, 100, 800)] == [40, 40, 40, 42, 200, 1000]
     situation = Situation(least_rows=1_001, statistics=STATISTICS, index=PLAIN, knobs=knobs)
     plan = Planner().filtered(situation, RatingBetween(low=8), "x", 10)
-    assert (plan.fetch, plan.ef_search) == (15, 40)
+    assert (plan.fetch, plan.ef_search) == (15, 60)
     assert Planner().filtered(situation, RatingBetween(low=2), "x", 10).fetch == 16
 
 
@@ -191,10 +191,19 @@ def test_another_engine_gets_no_settings_that_it_does_not_know() -> None:
     assert "set_config" not in text
 
 
+def test_what_was_measured_for_as_many_hits_holds() -> None:
+    narrow = SearchKnobs(ef_search=12, factors=((0.0, 2.0),), walk_ratio=4.0)
+    situation = Situation(least_rows=1_001, statistics=STATISTICS, index=HALVED, knobs=narrow)
+    plans = [
+        Planner().unfiltered(situation, k, excluded) for k, excluded in ((10, 0), (10, 1), (5, 0), (11, 0), (1_000, 1))
+    ]
+    assert [(plan.ef_search, plan.fetch) for plan in plans] == [(12, 12), (13, 13), (12, 7), (22, 14), (1_000, 1_000)]
+
+
 def test_a_halfvec_search_reranks_and_makes_sure_of_its_index() -> None:
     situation = Situation(least_rows=1_001, statistics=STATISTICS, index=HALVED)
     plan = Planner().unfiltered(situation, 10)
     text = NearestStatements(PGVECTOR, 768, UNTUNED.ef_search).text(plan, Where(text="", values={}), 10)
-    assert plan.fetch > 10
+    assert plan.fetch == 13
     assert "l2_normalize(vector)::halfvec(768) <=> l2_normalize(%(vector)s)::halfvec(768)" in text
     assert "to_regclass('content_vectors_halfvec_idx')" in text

@@ -55,7 +55,7 @@ def bench(
     queries: Annotated[int | None, typer.Option(min=10, help="Searches of one client; 1,000.")] = None,
     recall: Annotated[float, typer.Option(min=0.1, max=1.0, help="The recall@10 that all have to reach.")] = RECALL,
     index: Annotated[str, typer.Option(metavar="<vector|halfvec>", help="The index of our collection.")] = "vector",
-    m: Annotated[int, typer.Option("--m", min=2, max=100, help="Links a row in our HNSW index.")] = M,
+    m: Annotated[int, typer.Option("--m", min=2, max=100, help="Links a row in an HNSW index of PostgreSQL.")] = M,
     ef_construction: Annotated[
         int, typer.Option(min=4, max=1000, help="Width of the searches that build it.")
     ] = EF_CONSTRUCTION,

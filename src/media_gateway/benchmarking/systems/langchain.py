@@ -1,13 +1,15 @@
 """LangChain's PGVectorStore on its asynchronous engine, with its HNSW index and its own search option."""
 
 import time
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
 from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
-from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
+from media_gateway.benchmarking.systems.server import BenchmarkServer, Database, database_for, label_of
 from media_gateway.benchmarking.truth import K
+from media_gateway.database.index_definitions import IndexDefinition
 from media_gateway.models import Vector
 
 _TABLE = "items"
@@ -15,13 +17,17 @@ _CONNECTIONS = 20
 
 
 class LangChain(AskedHere):
-    """Texts go in with ready vectors, a thousand a call; each is an INSERT and a commit of its own in that library."""
+    """Its store, with an HNSW index of the links and width of *graph*.
+
+    Texts go in with ready vectors, a thousand a call; each is an INSERT and a commit of its own in that library.
+    """
 
     name = "langchain"
-    index = "hnsw vector m 16, ef_construction 64"
 
-    def __init__(self, server: BenchmarkServer) -> None:
+    def __init__(self, server: BenchmarkServer, graph: IndexDefinition) -> None:
         self._server = server
+        self._graph = graph
+        self.index = label_of(replace(graph, kind="vector"))
         self._database: Database | None = None
         self._alchemy: Any = None
         self._engine: Any = None
@@ -30,7 +36,7 @@ class LangChain(AskedHere):
     async def load(self, data: Dataset) -> Loaded:
         engines: Any = import_module("sqlalchemy.ext.asyncio")
 
-        self._database = await self._server.database(self.name, data.fingerprint)
+        self._database = await self._server.database(database_for(self.name, self._graph), data.fingerprint)
         self._alchemy = engines.create_async_engine(self._database.url("postgresql+asyncpg"), pool_size=_CONNECTIONS)
         self._engine = _library().PGEngine.from_engine(self._alchemy)
         loaded = self._database.loaded
@@ -59,7 +65,8 @@ class LangChain(AskedHere):
             await self._store.aadd_embeddings(texts, vectors, metadata, [record.key for record in batch])
             seconds += seconds_since(begin)
         begin = time.perf_counter()
-        await self._store.aapply_vector_index(_indexes().HNSWIndex(m=16, ef_construction=64))
+        index = _indexes().HNSWIndex(m=self._graph.m, ef_construction=self._graph.ef_construction)
+        await self._store.aapply_vector_index(index)
         return Loaded(load_s=seconds, build_s=seconds_since(begin))
 
     async def widen(self, width: int) -> None:

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
 from media_gateway.benchmarking.systems.base import AskedHere, Loaded, Sizes, seconds_since
 from media_gateway.benchmarking.systems.copying import bare_copy
-from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
+from media_gateway.benchmarking.systems.server import BenchmarkServer, Database, database_for, label_of
 from media_gateway.benchmarking.truth import K
 from media_gateway.database.engine import PGVECTOR
 from media_gateway.database.index_definitions import IndexDefinition
@@ -48,7 +48,7 @@ class Collection:
     @property
     def label(self) -> str:
         """What the index is, for people."""
-        return f"hnsw {self.index.kind} m {self.index.m}, ef_construction {self.index.ef_construction}"
+        return label_of(self.index)
 
     @property
     def database(self) -> Database:
@@ -61,7 +61,7 @@ class Collection:
         """Load *data*, unless the other system did, or an earlier run."""
         self._users += 1
         if self._database is None:
-            name = f"ours_{self.index.kind}_{self.index.m}_{self.index.ef_construction}"
+            name = database_for(f"ours_{self.index.kind}", self.index)
             self._database = await self._server.database(name, data.fingerprint)
             self.space = VectorSpace(model=MODEL, dimension=data.dimension)
         loaded = self._database.loaded
@@ -133,8 +133,6 @@ class Postgres(AskedHere):
         self._target = target
         self._opened: PostgresStore | None = None
         self._rows = 0
-        # Our store never searches closer: the index returns what it has seen, and halfvec candidates are twice k.
-        self.least_width = 2 * K if collection.index.kind == "vector" else 4 * K
         self.index = collection.label
 
     async def load(self, data: Dataset) -> Loaded:

@@ -29,7 +29,7 @@ PACKAGES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What systems are made with: a folder for their files, the server, the index of ours, the recall to reach."""
+    """What systems are made with: a folder for their files, the server, our index, the recall to reach."""
 
     folder: Path
     server: BenchmarkServer
@@ -114,11 +114,11 @@ def _made(name: str, given: Surroundings) -> System:
     if name == "vecs":
         from media_gateway.benchmarking.systems.vecs import Vecs  # noqa: PLC0415
 
-        return Vecs(given.server)
+        return Vecs(given.server, given.index)
     if name == "langchain":
         from media_gateway.benchmarking.systems.langchain import LangChain  # noqa: PLC0415
 
-        return LangChain(given.server)
+        return LangChain(given.server, given.index)
     from media_gateway.benchmarking.systems.in_process import Numpy, Usearch  # noqa: PLC0415
 
     return Usearch() if name == "usearch" else Numpy()

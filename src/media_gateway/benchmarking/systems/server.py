@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, sql
 
 from media_gateway.benchmarking.machine import memory_of_processes
 from media_gateway.benchmarking.systems.base import Loaded, Sizes
-from media_gateway.database.index_definitions import IndexKind
+from media_gateway.database.index_definitions import IndexDefinition, IndexKind
 from media_gateway.database.server import EmbeddedServer
 from media_gateway.settings import Settings
 
@@ -26,6 +26,16 @@ FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind IN ('r', 'i', 't', 'm') AND nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY relkind = 'i'
 """
+
+
+def label_of(index: IndexDefinition) -> str:
+    """Return what *index* is, for people."""
+    return f"hnsw {index.kind} m {index.m}, ef_construction {index.ef_construction}"
+
+
+def database_for(system: str, index: IndexDefinition) -> str:
+    """Return the name of a database in which *system* has its rows with *index*."""
+    return f"{system}_{index.m}_{index.ef_construction}"
 
 
 class BenchmarkServer:

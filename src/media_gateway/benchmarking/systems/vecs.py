@@ -5,6 +5,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -12,26 +13,28 @@ import anyio.to_thread
 
 from media_gateway.benchmarking.datasets import Dataset, numbers_of
 from media_gateway.benchmarking.systems.base import Answers, AskedHere, Loaded, Sizes, seconds_since
-from media_gateway.benchmarking.systems.server import BenchmarkServer, Database
+from media_gateway.benchmarking.systems.server import BenchmarkServer, Database, database_for, label_of
 from media_gateway.benchmarking.truth import K
+from media_gateway.database.index_definitions import IndexDefinition
 from media_gateway.models import Matrix, Vector
 
 
 class Vecs(AskedHere):
-    """A collection of vecs with the index that it makes for cosine distance by HNSW."""
+    """A collection of vecs with the index that it makes for cosine distance by HNSW, with the links and width of *graph*."""
 
     name = "vecs"
-    index = "hnsw vector m 16, ef_construction 64"
 
-    def __init__(self, server: BenchmarkServer) -> None:
+    def __init__(self, server: BenchmarkServer, graph: IndexDefinition) -> None:
         self._server = server
+        self._graph = graph
+        self.index = label_of(replace(graph, kind="vector"))
         self._database: Database | None = None
         self._client: Any = None
         self._collection: Any = None
         self._width = 40
 
     async def load(self, data: Dataset) -> Loaded:
-        self._database = await self._server.database(self.name, data.fingerprint)
+        self._database = await self._server.database(database_for(self.name, self._graph), data.fingerprint)
         address = self._database.url("postgresql+psycopg2")
         await anyio.to_thread.run_sync(self._open, address, data.dimension)
         loaded = self._database.loaded
@@ -58,7 +61,7 @@ class Vecs(AskedHere):
         self._collection.create_index(
             method=library.IndexMethod.hnsw,
             measure=library.IndexMeasure.cosine_distance,
-            index_arguments=library.IndexArgsHNSW(m=16, ef_construction=64),
+            index_arguments=library.IndexArgsHNSW(m=self._graph.m, ef_construction=self._graph.ef_construction),
         )
         return Loaded(load_s=seconds, build_s=seconds_since(begin))
 

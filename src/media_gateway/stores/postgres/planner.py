@@ -18,7 +18,7 @@ from media_gateway.models import SearchWay
 from media_gateway.stores.postgres.experience import Experience, Experiences
 from media_gateway.stores.postgres.selectivity import has_index, passing_share, unindexed_field
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
-from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF
+from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF, candidates
 
 _GUESS: Final = 0.02
 """The share that a filter is taken to pass when nothing tells; the walk that suffices for it costs about as much as reading
@@ -26,8 +26,6 @@ _GUESS: Final = 0.02
 _STEP: Final = 60
 """Width of walks that the first one does not suffice for. At 100,000 rows of which a tenth passes, steps of 40 to 60 took a sixth
 less time than those of 80 to 100, a fifth less at the 95th percentile; the recall was .005 lower, which tuning makes up for."""
-_RERANKED: Final = 10
-"""Candidates beyond k that an index of halved numbers gives, so that its rounding cannot move a hit out of the best k."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +59,8 @@ class Planner:
         """Return how to search without a condition, *excluded* records left out."""
         if situation.index is None:
             return Plan(way="scan", reason=situation.no_index, turn=0)
-        fetch = _reranked(situation.index, k)
-        width = situation.knobs.width(fetch + excluded)
+        width = min(situation.knobs.width(k) + excluded, LARGEST_EF)
+        fetch = min(candidates(k, is_halved=situation.index.is_halved), max(width, k))
         reason = situation.with_note("there is no filter")
         return Plan(way="index", reason=reason, turn=0, index=situation.index, ef_search=width, fetch=fetch)
 
@@ -151,8 +149,10 @@ def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWa
     # Half of what the first width yields anyway is looked at: where what passes is thinner about the query than
     # elsewhere, the first k of it would come from the edge of the width, which is found badly.
     fetch = max(math.ceil(asked.k * knobs.factor(asked.share)), math.ceil(asked.share * knobs.ef_search / 2))
-    # A walk that goes on does so by its width: in small steps it does not go far beyond where it finds enough.
-    step = knobs.ef_search if fetch <= asked.share * knobs.ef_search else min(knobs.ef_search, _STEP)
+    # A walk that goes on does so by its width: in small steps it does not go far beyond where it finds enough. A narrow one
+    # is made as wide as is likely to suffice at once.
+    likely = math.ceil(fetch / max(asked.share, 1e-9))
+    step = knobs.ef_search if likely <= knobs.ef_search else min(likely, _STEP)
     width = min(max(step, fetch), LARGEST_EF)
     walk = knobs.walk(fetch, asked.share, asked.total)
     if way == "index" and _is_vain(asked, walk * knobs.walk_ratio):
@@ -173,7 +173,3 @@ def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWa
 def _is_vain(asked: _Asked, cost: float) -> bool:
     """Return whether a walk costs more than it may save, in rows compared: *cost* where it fails, half of it where not."""
     return asked.chance * asked.share * asked.total < cost * (1 - asked.chance / 2)
-
-
-def _reranked(index: VectorIndex, k: int) -> int:
-    return k + _RERANKED if index.is_halved else k

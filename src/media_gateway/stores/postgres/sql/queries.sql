@@ -108,7 +108,7 @@ SELECT
 
 -- latest_profile --
 -- What tuning found last for one kind of index.
-SELECT ef_search, walk_ratio, classes, measured_at
+SELECT ef_search, k, walk_ratio, classes, measured_at
 FROM content_search_profiles
 WHERE index_kind = %(kind)s
 ORDER BY id DESC

@@ -33,17 +33,18 @@ async def tuned_width(connection: AsyncConnection[Any]) -> int:
 
 def knobs_from(row: Sequence[Any]) -> SearchKnobs:
     """Return what the row of the statement `latest_profile` says."""
-    ef_search, walk_ratio, classes, measured_at = row
+    ef_search, k, walk_ratio, classes, measured_at = row
     return SearchKnobs(
         ef_search=ef_search,
+        k=k,
         walk_ratio=float(walk_ratio),
         factors=tuple((float(one["least_share"]), float(one["factor"])) for one in classes),
         measured_at=measured_at,
     )
 
 
-def knobs_of(classes: Sequence[TunedClass], walk_ratio: float) -> SearchKnobs:
-    """Return what measured *classes* come to; the first of them is the search without a filter.
+def knobs_of(classes: Sequence[TunedClass], walk_ratio: float, k: int) -> SearchKnobs:
+    """Return what *classes* measured for the best *k* come to; the first of them is the search without a filter.
 
     Each counts for filters down to the next smaller share that was measured, where more candidates are needed.
     """
@@ -56,7 +57,7 @@ def knobs_of(classes: Sequence[TunedClass], walk_ratio: float) -> SearchKnobs:
         largest = max(largest, one.factor)
         factors.append((one.share, largest))
     factors.append((0.0, largest))
-    return SearchKnobs(ef_search=classes[0].ef_search, factors=tuple(factors), walk_ratio=walk_ratio)
+    return SearchKnobs(ef_search=classes[0].ef_search, factors=tuple(factors), walk_ratio=walk_ratio, k=k)
 
 
 def row_of(report: TuningReport, knobs: SearchKnobs, kind: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from media_gateway.database.engine import Engine
 from media_gateway.database.statements import filled
 from media_gateway.models import IndexTrial
 from media_gateway.stores.postgres.tuning.bench import Bench, Measure, smallest
-from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF
+from media_gateway.stores.postgres.tuning.knobs import LARGEST_EF, candidates
 from media_gateway.stores.postgres.tuning.truth import exact_answers
 
 _SAMPLE: Final = 20_000
-_WIDTHS: Final = (10, 16, 24, 32, 48, 64, 100, 160, 250, 400, 640, LARGEST_EF)
+_WIDTHS: Final = (10, 12, 16, 20, 24, 32, 48, 64, 100, 160, 250, 400, 640, LARGEST_EF)
 _TABLE: Final = """
 CREATE TEMPORARY TABLE content_trial AS
 SELECT id, vector, metadata FROM content_vectors TABLESAMPLE SYSTEM ({{percent}})
@@ -141,7 +141,7 @@ class IndexTrials:
                 "setting": self._engine.ef_search,
                 "width": str(width),
                 "order": halved if is_halved else "vector <=> %(vector)s",
-                "fetch": str(k + 10 if is_halved else k),
+                "fetch": str(candidates(k, is_halved=is_halved)),
                 "limit": str(k),
             },
         )

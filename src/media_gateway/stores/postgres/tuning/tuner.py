@@ -30,7 +30,9 @@ from media_gateway.stores.postgres.tuning.truth import drawn, exact_answers
 WIDTHS: Final = (
     10,
     12,
+    14,
     16,
+    18,
     20,
     24,
     28,
@@ -151,7 +153,7 @@ class Tuner:
         classes = [await self._unfiltered(bench, wanted)]
         for share in shares:
             classes.append(await self._filtered(bench, classes[0].ef_search, share))
-        knobs = profiles.knobs_of(classes, await _walk_ratio(bench, classes))
+        knobs = profiles.knobs_of(classes, await _walk_ratio(bench, classes), wanted.k)
         trials: Sequence[IndexTrial] = ()
         if wanted.try_indexes:
             trials = await IndexTrials(self._endpoint.engine, self._space.dimension, bench).run()
@@ -220,8 +222,7 @@ class Tuner:
         async def at(width: int) -> Measure:
             return await bench.measured(self._text(replace(UNTUNED, ef_search=width), 1.0, k, width))
 
-        # A search for k candidates is never narrower than twice that.
-        least = max(2 * k, wanted.least_width)
+        least = max(k, wanted.least_width)  # the index returns no more rows than its search is wide
         widths = tuple(width for width in WIDTHS if least <= width <= wanted.largest_width) or (wanted.largest_width,)
         await at(widths[-1])  # the pages of index and table come into memory
         width, measure, is_reached = await smallest(widths, bench.target, at)
