@@ -1,6 +1,7 @@
 """Filtered search on both stores: recall and time for filters of every kind and share, like the query or unlike it.
 
-python benchmarks/filter_table.py [--rows 100000] [--dimension 768] [--queries 50] [--stores postgres,memory] [--json FILE]
+python benchmarks/filter_table.py [--rows 100000] [--dimension 768] [--queries 50] [--stores postgres,memory]
+    [--index vector] [--ef-construction 64] [--json FILE]
 
 Starts an embedded PostgreSQL in a temporary folder, loads made-up records, builds an index on the one field of metadata that
 ranges are asked for, tunes by logged searches, and asks the same queries under each filter, one client, k = 10, one after the other and after two
@@ -24,6 +25,8 @@ from typing import Any
 import numpy as np
 
 from media_gateway.benchmarking.generator import Generator
+from media_gateway.benchmarking.systems.registry import checked_index
+from media_gateway.database.index_definitions import IndexDefinition
 from media_gateway.database.server import EmbeddedServer
 from media_gateway.filters import (
     Condition,
@@ -38,6 +41,7 @@ from media_gateway.models import ContentVector, LoggedSearch, Matrix, SearchRequ
 from media_gateway.settings import Settings
 from media_gateway.stores.memory import MemoryStore, open_memory_store
 from media_gateway.stores.postgres import PostgresStore, open_postgres_store
+from media_gateway.stores.postgres.indexes import build_index
 from media_gateway.wiring import search_log_table
 
 SHARES = (0.5, 0.1, 0.05, 0.01, 0.001)
@@ -187,9 +191,10 @@ async def run(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
     at = places(queries, vectors).tolist()
     space = VectorSpace(model="made up", dimension=given.dimension)
     items = records(vectors)
+    index = checked_index(given.index, ef_construction=given.ef_construction)
     rows: list[dict[str, Any]] = []
     for name in given.stores.split(","):
-        async with opened(name, folder, space) as store:
+        async with opened(name, folder, space, index) as store:
             print(f"loading {len(items):,} records into {name}", flush=True)
             await store.bulk_load(batches(items))
             if isinstance(store, PostgresStore):
@@ -208,8 +213,8 @@ async def run(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
 class opened:  # noqa: N801  used as a statement
     """A store of that *name* for as long as the block runs."""
 
-    def __init__(self, name: str, folder: Path, space: VectorSpace) -> None:
-        self._name, self._folder, self._space = name, folder, space
+    def __init__(self, name: str, folder: Path, space: VectorSpace, index: IndexDefinition) -> None:
+        self._name, self._folder, self._space, self._index = name, folder, space, index
         self._server: EmbeddedServer | None = None
         self._store: PostgresStore | MemoryStore | None = None
 
@@ -219,9 +224,20 @@ class opened:  # noqa: N801  used as a statement
             return self._store
         self._server = EmbeddedServer(self._folder / "postgres")
         self._server.start()
-        settings = Settings.read(backend="postgres")
-        self._store = await open_postgres_store(settings, conninfo=self._server.conninfo(), space=self._space)
-        return self._store
+        store = await self._open()
+        if self._index != IndexDefinition(kind=self._index.kind):
+            # Loading builds the indexes that the empty table has; a store knows those that it found.
+            await build_index(store.endpoint, self._index, replaces=True)
+            await store.aclose()
+            store = await self._open()
+        self._store = store
+        return store
+
+    async def _open(self) -> PostgresStore:
+        if self._server is None:
+            raise RuntimeError("there is no server")
+        settings = Settings.read(backend="postgres", index=self._index.kind)
+        return await open_postgres_store(settings, conninfo=self._server.conninfo(), space=self._space)
 
     async def __aexit__(self, *_: object) -> None:
         if self._store is not None:
@@ -253,6 +269,8 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=768)
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--stores", default="postgres,memory")
+    parser.add_argument("--index", default="vector")
+    parser.add_argument("--ef-construction", type=int, default=64)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

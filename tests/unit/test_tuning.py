@@ -72,7 +72,12 @@ async def test_the_smallest_step_whose_lower_bound_reaches_the_target_is_found(n
 def test_rarer_filters_never_fetch_fewer_candidates_than_common_ones() -> None:
     knobs = knobs_of([tuned(1.0), tuned(0.3, factor=2.0), tuned(0.1, factor=1.5), tuned(0.03, factor=3.0)], 4.0, 10)
     assert knobs.factors == ((0.3, 2.0), (0.1, 2.0), (0.03, 3.0), (0.0, 3.0))
-    assert knobs.ef_search == 40
+    assert (knobs.ef_search, knobs.k) == (40, 10)
+
+
+def test_filters_keep_a_margin_over_what_drawn_ones_need() -> None:
+    knobs = knobs_of([tuned(1.0), tuned(0.3), tuned(0.1, factor=1.5)], 4.0, 10)
+    assert knobs.factors == ((0.3, 1.25), (0.1, 1.5), (0.0, 1.5))
 
 
 def test_advice_by_rule_calls_itself_an_estimate() -> None:

@@ -9,6 +9,11 @@ from media_gateway.json_values import Json, canonical_text
 from media_gateway.models import TunedClass, TuningReport
 from media_gateway.stores.postgres.tuning.knobs import UNTUNED, SearchKnobs
 
+_LEAST_FACTOR = 1.25
+"""The filters measured have no relation to the vectors, and those of people may have: a quarter more candidates is kept for
+them. On 100,000 rows whose ratings follow the vectors, every filter that the index answered reached .957 so; with twice k, which was
+kept before, .967, for half as much time again."""
+
 INSERT: LiteralString = """
 INSERT INTO content_search_profiles (index_name, index_kind, table_rows, k, target, queries, queries_from, ef_search,
     recall, recall_low, recall_high, walk_ratio, classes)
@@ -50,8 +55,7 @@ def knobs_of(classes: Sequence[TunedClass], walk_ratio: float, k: int) -> Search
     """
     filtered = sorted(classes[1:], key=lambda one: -one.share)
     factors: list[tuple[float, float]] = []
-    # The filters measured have no relation to the vectors; those that pass rows far from the query need more.
-    largest = 2.0
+    largest = _LEAST_FACTOR
     for one in filtered:
         # What a filter that passes more needs, one that passes less needs too.
         largest = max(largest, one.factor)
