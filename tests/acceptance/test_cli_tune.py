@@ -35,7 +35,7 @@ def test_a_large_load_is_tuned_and_searches_explain_themselves(command: Command)
         assert "recorded; running processes follow within a minute" in told.out
         (first, second) = postgres.inside("tune", "--history", "--json").json()
         assert (first["trigger"], first["action"], first["table_rows"]) == ("asked", "tuned", ROWS)
-        assert first["ef_after"] >= 20
+        assert first["ef_after"] >= 10, "no search for ten is narrower"
         assert first["at"] > second["at"], "the tuning at the end of the load is in it too"
         assert "asked: somebody asked for it" in postgres.inside("tune", "--history").out
         query = json.dumps(items[7].vector.tolist())

@@ -156,14 +156,16 @@ def test_witnesses_are_judged_by_what_was_there_when_they_were_heard() -> None:
     def heard(*found: Sequence[int]) -> Witness:
         return Witness(unit=rows[0], nodes=40, found=[np.array(nodes, dtype=np.int64) for nodes in found])
 
-    assert recalls(view, slot_of, [heard(there[:10], there[5:20], there[:9], [*there[:9], 5], [])]) == [
+    assert recalls(view, slot_of, [heard(there[:10], there[5:20], there[:9], [*there[:9], 5], [])], 40) == [
         1,
         0.5,
         0.9,
         0.9,
         0,
     ]
-    assert recalls(view, slot_of, [heard(there[:10]), heard(there[:5])]) == [0.75]
+    assert recalls(view, slot_of, [heard(there[:10]), heard(there[:5])], 40) == [0.75]
+    grown = recalls(view, slot_of, [heard(there[:10], there[:9], [])], 160)
+    assert grown == [1, pytest.approx(0.8), 0]
 
 
 def test_hits_made_quickly_are_hits() -> None:

@@ -23,6 +23,9 @@ _SAFETY: Final = 0.01
 """How far above its target the recall is calibrated: twice the standard error of 400 queries at .95 (0.4 %), and a little
 because trials are easier than queries held out where the records are short texts (0.7 % at a width of 40)."""
 _PERFECT: Final = 0.9975
+_GROWTH: Final = 1.5
+"""By how much a collection grows until its width is measured again. Misses grow with it, by up to the root (`witnesses.py`):
+the .04 of a width just wide enough for .95 become .049."""
 _OFF_THE_DATA: Final = 3.0
 """How many times as much as the target allows trials may miss at a width that witnesses chose. Trials lie partly off the
 data, as questions do that are worded otherwise than records, but in clusters farther than any question."""
@@ -52,7 +55,7 @@ class Calibrator:
         """Tell whether there is something to measure; to be called while the lock is held."""
         index = self._collection.index
         found = index.calibration
-        has_grown = self._is_stale or index.living >= 2 * found.count
+        has_grown = self._is_stale or index.living >= _GROWTH * found.count
         return len(index.held) > 0 or has_grown or (not found.is_witnessed and len(self._witnesses) >= WANTED)
 
     def hold_back(self) -> None:
@@ -62,7 +65,7 @@ class Calibrator:
             index, found = collection.index, collection.index.calibration
             waiting = index.pending(collection.records, collection.shown)
             size = index.living + len(waiting)
-            if len(index.held) or size < FEWEST_NODES or (found.is_witnessed and size < 2 * found.count):
+            if len(index.held) or size < FEWEST_NODES or (found.is_witnessed and size < _GROWTH * found.count):
                 return
             sample = self.sample(waiting)
             if len(sample):
@@ -77,12 +80,12 @@ class Calibrator:
         return np.sort(np.random.default_rng(0).choice(slots, count, replace=False))
 
     def meet(self, slots: Slots) -> None:
-        """Hear some of *slots*, which are about to get their nodes: as many as make up a sample while the graph doubles."""
+        """Hear some of *slots*, which are about to get their nodes: as many as make up a sample until the width is due."""
         index = self._collection.index
         found = index.calibration
         if len(index.held) or len(index.graph) < FEWEST_NODES:
             return
-        share = WANTED / max(found.count, WANTED) if found.is_witnessed else 1.0
+        share = WANTED / max((_GROWTH - 1) * found.count, WANTED) if found.is_witnessed else 1.0
         drawn = slots[self._random.random(len(slots)) < share]
         self._hear(drawn[: max(_MOST - len(self._witnesses), 0)])
 
@@ -144,8 +147,8 @@ class Calibrator:
         if len(self._witnesses) < FEWEST:
             return None
         most_missed = _OFF_THE_DATA * (1 - self._target)
-        widths = self._collection.tuning.narrow_expansions
-        for width, found in zip(widths, recalls(scene.view, scene.nodes, self._witnesses), strict=True):
+        widths, size = self._collection.tuning.narrow_expansions, len(scene.nodes)
+        for width, found in zip(widths, recalls(scene.view, scene.nodes, self._witnesses, size), strict=True):
             if found >= self._goal and 1 - self._recall(scene.view, trials, width) <= most_missed:
                 return Calibration(expansion=width, recall=found, count=0)
         return None
