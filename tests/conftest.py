@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ LIVE_SETTINGS: Final[dict[str, str]] = {}
 
 for _name in [name for name in os.environ if name.startswith(_OURS) or name == "DATABASE_URL"]:
     LIVE_SETTINGS[_name] = os.environ.pop(_name)
+
+# A script's background job ignores interrupts, and so would all that it starts; tests interrupt what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
