@@ -11,6 +11,7 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from media_gateway.database.advisory import advisory_lock
 from media_gateway.database.faults import faults_translated
 from media_gateway.database.schema import connect_dedicated
 from media_gateway.errors import SchemaError, StoreError
@@ -121,21 +122,22 @@ async def scratch_database(conninfo: Mapping[str, Any], server: str) -> AsyncGen
         keeper = await _keeper_connection(conninfo)
         try:
             await _check_rights(keeper, name, server)
-            if await _rows(keeper, "SELECT pg_try_advisory_lock(%s)", _LOCK) != [(True,)]:
-                raise StoreError(f"another restore or check is under way on {server}; wait until it ends")
-            for (leftover,) in await _rows(keeper, _LEFTOVERS):
-                if leftover == _name(name, leftover[-_MARK_LENGTH:]):
-                    await _drop(keeper, leftover)
-            scratch = _name(name, f"_restoring_{secrets.token_hex(4)}")
-            database = ScratchDatabase(keeper, conninfo, name=name, scratch=scratch)
-            try:
-                await _create(keeper, scratch, like=name)
-                await database.take_over()
-                yield database
-            finally:
-                if not database.is_in_place:
-                    with anyio.CancelScope(shield=True), suppress(psycopg.Error):
-                        await _dropped_anyway(keeper, scratch, conninfo)
+            async with advisory_lock(keeper, _LOCK) as is_ours:
+                if not is_ours:
+                    raise StoreError(f"another restore or check is under way on {server}; wait until it ends")
+                for (leftover,) in await _rows(keeper, _LEFTOVERS):
+                    if leftover == _name(name, leftover[-_MARK_LENGTH:]):
+                        await _drop(keeper, leftover)
+                scratch = _name(name, f"_restoring_{secrets.token_hex(4)}")
+                database = ScratchDatabase(keeper, conninfo, name=name, scratch=scratch)
+                try:
+                    await _create(keeper, scratch, like=name)
+                    await database.take_over()
+                    yield database
+                finally:
+                    if not database.is_in_place:
+                        with anyio.CancelScope(shield=True), suppress(psycopg.Error):
+                            await _dropped_anyway(keeper, scratch, conninfo)
         finally:
             await keeper.close()
 

@@ -15,6 +15,7 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from media_gateway.database.advisory import advisory_lock
 from media_gateway.database.faults import faults_translated, first_line
 from media_gateway.database.index_definitions import INDEX_NAMES, IndexDefinition, IndexKind
 from media_gateway.database.pool import Endpoint
@@ -189,15 +190,14 @@ async def building(endpoint: Endpoint) -> AsyncGenerator[AsyncConnection[Any]]:
         connection = await connect_dedicated(endpoint.conninfo)
         try:
             # Never waited for: a waiting statement would hold the snapshot that a concurrent build waits for.
-            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-            row = await cursor.fetchone()
-            if row is None or not row[0]:
-                raise IndexBusyError(
-                    f"another build of an index is under way on {endpoint.server}; wait until it has ended: "
-                    "media-gateway index status shows how far it is",
-                    server=endpoint.server,
-                )
-            yield connection
+            async with advisory_lock(connection, _LOCK) as is_ours:
+                if not is_ours:
+                    raise IndexBusyError(
+                        f"another build of an index is under way on {endpoint.server}; wait until it has ended: "
+                        "media-gateway index status shows how far it is",
+                        server=endpoint.server,
+                    )
+                yield connection
         finally:
             await connection.close()
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol
 
 from psycopg import AsyncConnection
 
+from media_gateway.database.advisory import advisory_lock
 from media_gateway.database.faults import faults_translated
 from media_gateway.database.pool import Endpoint
 from media_gateway.database.schema import connect_dedicated
@@ -124,13 +125,8 @@ class SelfTuning:
         with faults_translated(self._endpoint.server):
             connection = await connect_dedicated(self._endpoint.conninfo)
             try:
-                # Held by the session, so it ends with it, however that ends; which may be a moment after closing.
-                (is_ours,) = await _one(connection, "SELECT pg_try_advisory_lock(%s)", [_LOCK])
-                if not is_ours:
-                    return None
-                entry = await self._look(connection)
-                await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
-                return entry
+                async with advisory_lock(connection, _LOCK) as is_ours:
+                    return await self._look(connection) if is_ours else None
             finally:
                 await connection.close()
 
