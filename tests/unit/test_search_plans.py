@@ -142,11 +142,11 @@ def test_what_searches_came_to_is_forgotten_after_a_minute(monkeypatch: pytest.M
 
 def test_the_walk_suffices_for_rows_spread_evenly_and_ends_where_reading_all_is_cheaper() -> None:
     for share in (1.0, 0.5, 0.1, 0.03):
-        assert UNTUNED.walk(20, share, ROWS) >= int(2 * 20 / share)
-    assert UNTUNED.walk(1, 1.0, 1_200) == UNTUNED.ef_search
-    assert UNTUNED.walk(20, 0.001, ROWS) == ROWS // 20
-    assert UNTUNED.walk(10, 0.5, ROWS) == int(0.25 * 0.5 * ROWS / UNTUNED.walk_ratio)
-    assert UNTUNED.walk(10_000, 0.0, 2**60) == 2**31 - 1
+        assert UNTUNED.walk(20, share, ROWS, share * ROWS) >= int(2 * 20 / share)
+    assert UNTUNED.walk(1, 1.0, 1_200, 1_200) == UNTUNED.ef_search
+    assert UNTUNED.walk(20, 0.001, ROWS, 0.001 * ROWS) == ROWS // 20
+    assert UNTUNED.walk(10, 0.5, ROWS, 0.5 * ROWS) == int(0.25 * 0.5 * ROWS / UNTUNED.walk_ratio)
+    assert UNTUNED.walk(10_000, 0.0, 2**60, 0) == 2**31 - 1
 
 
 def test_conditions_that_the_server_has_an_index_for() -> None:

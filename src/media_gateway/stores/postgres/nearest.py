@@ -37,7 +37,7 @@ class NearestStatements:
 
         Its columns are id, score and metadata; where the plan counts, the number that passes, which is exact up to the
         plan's turn or, of a sample, about right; and last, where more candidates than *limit* may be fetched, how many
-        there were. Beside the values of *where* it takes `vector`.
+        there were. Beside the values of *where* it takes `vector`, and `start`, where the walk begins, if the plan is steered.
         """
         if plan.way == "scan":
             return _filled(self._queries.search_exact, where=where.clause, limit=limit)
@@ -59,16 +59,30 @@ class NearestStatements:
             text=text.replace("%%", "%").encode(), columns=(decode_text, decode_double, decode_jsonb)
         )
 
-    def _by_index(self, plan: Plan, where: Where, limit: int, *also: str) -> LiteralString:
+    def places(self, plan: Plan, where: Where) -> LiteralString:
+        """Return the statement that yields id and place, from 1, of what passes *where* on the walk of *plan*."""
+        conditions, order = self._walked(plan)
+        walk = plan.walk or 0
+        return _filled(self._queries.walk_places, passes=where.text, where=_clause(conditions), order=order, walk=walk)
+
+    def drawn(self, where: Where, percent: float, most: int) -> LiteralString:
+        """Return the statement that yields the vectors of up to *most* rows of *where*, out of *percent* of the table."""
+        return _filled(self._queries.drawn, where=where.clause, percent=f"{percent:.6f}", most=most)
+
+    def _walked(self, plan: Plan, *also: str) -> tuple[list[str], LiteralString]:
+        """Return the conditions of a walk by *plan*'s index, and its order."""
         # The settings come first: conditions without columns are checked once, in their order.
         conditions = [*self._settings(plan), *also]
-        is_halved = plan.index is not None and plan.index.is_halved
-        if plan.walk is None and not conditions and not is_halved and plan.fetch == limit:
-            return _filled(self._queries.search_nearest, where=where.clause, limit=limit)
         order = self._queries.index_order
-        if is_halved:
+        if plan.index is not None and plan.index.is_halved:
             conditions.append(_filled(self._queries.index_there, index=HALFVEC_INDEX))
             order = _filled(self._queries.halfvec_order, dimension=self._dimension)
+        return conditions, order.replace("%(vector)s", "%(start)s") if plan.is_steered else order
+
+    def _by_index(self, plan: Plan, where: Where, limit: int, *also: str) -> LiteralString:
+        conditions, order = self._walked(plan, *also)
+        if plan.walk is None and not conditions and plan.fetch == limit:
+            return _filled(self._queries.search_nearest, where=where.clause, limit=limit)
         fetch = max(plan.fetch, limit)
         if plan.walk is not None and where.text:
             return _filled(

@@ -76,6 +76,7 @@ async def open_postgres_store(
         ef_search=ef_search,
         always_exact=always_exact,
         index_choice=settings.index,
+        recall_target=settings.recall_target,
         resources=local_resources(settings.embedded_path) if settings.is_embedded else None,
         weights=HybridWeights(text=settings.hybrid_text_weight, vector=settings.hybrid_vector_weight),
     )

@@ -4,7 +4,8 @@ A scan costs by the rows that pass, about 2.4 µs each at 768 numbers. The index
 enough that pass, about 10 µs a row. They meet where the number of passing rows is a multiple of the square root of the
 table's rows; near there either way is good, so an estimate is enough. Where what passes lies far from the query, as the
 comedies do from a query about wars, the index finds it slowly and badly: such a walk ends early, a scan follows, and
-where that happens often under one condition the scan comes first.
+where that happens often under one condition the scan comes first. In its place comes a walk that begins nearer to what
+passes, once it is known to find that (`compass.py`).
 """
 
 import math
@@ -26,6 +27,10 @@ _GUESS: Final = 0.02
 _STEP: Final = 60
 """Width of walks that the first one does not suffice for. At 100,000 rows of which a tenth passes, steps of 40 to 60 took a sixth
 less time than those of 80 to 100, a fifth less at the 95th percentile; the recall was .005 lower, which tuning makes up for."""
+_STEERED: Final = 100
+"""Width of walks that begin where what passes lies, and go on far."""
+_WORTH: Final = 0.5
+"""What such a walk may cost of the scan in whose place it comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,8 @@ class Plan:
     `scan` compares all that pass; `index` walks the index and filters; `count` tells whether more than *turn* pass and then
     does the one or the other, in one statement: by counting, or by a sample of the *sampled* rows. From *index*, searched
     with the width *ef_search*, *fetch* candidates are taken; after *walk* rows without finding as many it gives up, None
-    for no limit.
+    for no limit. *far* tells how to go where walks find too few, and that they do where the way is a scan. A walk that
+    *is_steered* begins where what passes lies, not at the query.
     """
 
     way: SearchWay
@@ -47,6 +53,37 @@ class Plan:
     fetch: int = 0
     walk: int | None = None
     sampled: int | None = None
+    far: "Far | None" = None
+    is_steered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Far:
+    """What lies far from the query: a *share* of *total* rows, *compared* at a time in which *index* yields one row."""
+
+    index: VectorIndex
+    share: float
+    total: int
+    compared: float
+
+    @property
+    def longest(self) -> int:
+        """Return how many rows a walk may yield to be worth taking for a scan."""
+        return int(_WORTH * self.share * self.total / self.compared)
+
+    def steered(self, plan: Plan, walk: int) -> Plan:
+        """Return the plan of a walk of up to *walk* rows that begins where what passes lies, in place of *plan*."""
+        reason = f"{plan.reason}, so one of {walk:,} rows begins where what passes lies, which exact answers showed to suffice"
+        return replace(
+            plan,
+            way="index",
+            reason=reason,
+            index=self.index,
+            ef_search=_STEERED,
+            fetch=walk,
+            walk=walk,
+            is_steered=True,
+        )
 
 
 class Planner:
@@ -64,15 +101,20 @@ class Planner:
         reason = situation.with_note("there is no filter")
         return Plan(way="index", reason=reason, turn=0, index=situation.index, ef_search=width, fetch=fetch)
 
-    def filtered(self, situation: Situation, condition: Condition, identity: str, k: int) -> Plan:
-        """Return how to search under *condition*; *identity* is the same for equal conditions only."""
-        plan = self._filtered(situation, condition, identity, k)
+    def filtered(
+        self, situation: Situation, condition: Condition, identity: str, k: int, steered: int | None = None
+    ) -> Plan:
+        """Return how to search under *condition*; *identity* is the same for equal conditions only.
+
+        *steered* is how many rows a walk yields that is taken where one from the query fails, None where it is a scan.
+        """
+        plan = self._filtered(situation, condition, identity, k, steered)
         if situation.index is None or has_index(condition, situation.statistics):
             return plan
         lacking = unindexed_field(condition, situation.statistics)
         return plan if lacking is None else replace(plan, reason=f"{plan.reason}; {_advice(lacking)}")
 
-    def _filtered(self, situation: Situation, condition: Condition, identity: str, k: int) -> Plan:
+    def _filtered(self, situation: Situation, condition: Condition, identity: str, k: int, steered: int | None) -> Plan:
         if situation.index is None:
             return Plan(way="scan", reason=situation.no_index, turn=0)
         is_indexed = has_index(condition, situation.statistics)
@@ -80,7 +122,11 @@ class Planner:
         total = situation.statistics.rows or situation.least_rows
         experience = self.experiences.of(identity)
         asked = _Asked(
-            total=total, turn=situation.knobs.turn(total, k, is_indexed=is_indexed), k=k, chance=experience.chance
+            total=total,
+            turn=situation.knobs.turn(total, k, is_indexed=is_indexed),
+            k=k,
+            chance=experience.chance,
+            steered=steered,
         )
         if experience.passed is not None:
             return _by_count(situation, experience, asked)
@@ -113,7 +159,8 @@ class Planner:
 class _Asked:
     """*k* hits are wanted among *total* rows, of which at least *share* pass, between *rows*.
 
-    From *turn* rows on that pass the index is the cheaper way; by experience it finds enough with a *chance*.
+    From *turn* rows on that pass the index is the cheaper way; by experience it finds enough with a *chance*. Where it
+    does not, a walk that is *steered* yields so many rows, None where all that pass are compared.
     """
 
     total: int
@@ -122,6 +169,12 @@ class _Asked:
     chance: float = 1.0
     share: float = 0.0
     rows: tuple[int, int] | None = None
+    steered: int | None = None
+
+    def second(self, compared: float) -> float:
+        """Return what follows a walk in vain, in rows compared, of which there are so many to a row of a walk."""
+        scan = self.share * self.total
+        return scan if self.steered is None else min(scan, self.steered * compared)
 
 
 def _advice(field: MetadataField) -> str:
@@ -154,10 +207,12 @@ def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWa
     likely = math.ceil(fetch / max(asked.share, 1e-9))
     step = knobs.ef_search if likely <= knobs.ef_search else min(likely, _STEP)
     width = min(max(step, fetch), LARGEST_EF)
-    walk = knobs.walk(fetch, asked.share, asked.total)
-    if way == "index" and _is_vain(asked, walk * knobs.walk_ratio):
+    second = asked.second(knobs.walk_ratio)
+    walk = knobs.walk(fetch, asked.share, asked.total, second)
+    far = Far(index=index, share=asked.share, total=asked.total, compared=knobs.walk_ratio)
+    if way == "index" and _is_vain(asked.chance, second, walk * knobs.walk_ratio):
         reason = f"{reason}, but walks of the index find too few near such queries"
-        return Plan(way="scan", reason=reason, turn=asked.turn, rows=asked.rows)
+        return Plan(way="scan", reason=reason, turn=asked.turn, rows=asked.rows, far=far)
     return Plan(
         way=way,
         reason=situation.with_note(reason),
@@ -167,9 +222,10 @@ def _by_index(situation: Situation, asked: _Asked, reason: str, *, way: SearchWa
         ef_search=width,
         fetch=fetch,
         walk=walk,
+        far=far,
     )
 
 
-def _is_vain(asked: _Asked, cost: float) -> bool:
+def _is_vain(chance: float, second: float, cost: float) -> bool:
     """Return whether a walk costs more than it may save, in rows compared: *cost* where it fails, half of it where not."""
-    return asked.chance * asked.share * asked.total < cost * (1 - asked.chance / 2)
+    return chance * second < cost * (1 - chance / 2)

@@ -18,6 +18,8 @@ class Queries:
     search_index: LiteralString
     search_exact: LiteralString
     search_walk: LiteralString
+    walk_places: LiteralString
+    drawn: LiteralString
     search_counted: LiteralString
     counted: LiteralString
     sampled: LiteralString

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from typing import Any, Final, LiteralString
 
 from media_gateway.database.direct import DirectStatement, encode_vector
@@ -9,18 +10,21 @@ from media_gateway.database.pool import Pool, Row
 from media_gateway.database.where import Where, where_clause
 from media_gateway.models import Explanation, Hit, SearchRequest, SearchResult
 from media_gateway.stores.postgres.nearest import EVERYTHING, NearestStatements, explained
-from media_gateway.stores.postgres.planner import Plan, Planner
+from media_gateway.stores.postgres.planner import Far, Plan, Planner
 from media_gateway.stores.postgres.queries import queries_for
 from media_gateway.stores.postgres.situation import SMALL, IndexChoice, Situation, SituationReader
+from media_gateway.stores.postgres.steering import Answer, Steering
 
 _VECTOR: Final = re.compile(r"'\[[^\]']*\]'::")
 """A vector as the server writes it into a plan: thousands of letters that tell nothing."""
+_MADE_UP: Final = ", so a scan made up for it"
 
 
 class NearestSearch:
     """Answers checked requests; *session_ef* is the width of an index search that the sessions are set to.
 
-    *dimension* is that of the vectors, *index_choice* the index that is wanted.
+    *dimension* is that of the vectors, *index_choice* the index that is wanted, *recall_target* what walks must reach that
+    are learned.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class NearestSearch:
         session_ef: int,
         always_exact: bool = False,
         index_choice: IndexChoice = "auto",
+        recall_target: float = 0.95,
     ) -> None:
         engine = pool.endpoint.engine
         self._pool = pool
@@ -38,6 +43,7 @@ class NearestSearch:
         self._statements = NearestStatements(engine, dimension, session_ef)
         self._reader = SituationReader(pool, queries_for(engine), index_choice)
         self._planner = Planner()
+        self._steering = Steering(pool, self._statements, dimension, recall_target)
         self._ready: dict[int, tuple[Plan, DirectStatement]] = {}
         self._ready_for = self._reader.current
 
@@ -50,8 +56,13 @@ class NearestSearch:
         rows, is_exact, _ = await self._run(request, where_clause(request.where, tuple(request.exclude)))
         return _result(rows, request, exact=is_exact)
 
-    async def plan(self, request: SearchRequest, where: Where, *, k: int | None = None) -> Plan:
-        """Return the way that *request* goes, for *k* records where that is not what it asks for."""
+    async def plan(
+        self, request: SearchRequest, where: Where, *, k: int | None = None, steered: int | None = None
+    ) -> Plan:
+        """Return the way that *request* goes, for *k* records where that is not what it asks for.
+
+        Where a walk fails, one that is *steered* may follow and yield so many rows.
+        """
         if request.exact or self._always_exact:
             return Plan(way="scan", reason="an exact answer was asked for", turn=0)
         situation = await self.situation()
@@ -60,7 +71,7 @@ class NearestSearch:
         wanted = k or request.k
         if request.where is None:
             return self._planner.unfiltered(situation, wanted, len(request.exclude))
-        return self._planner.filtered(situation, request.where, where.identity, wanted)
+        return self._planner.filtered(situation, request.where, where.identity, wanted, steered)
 
     def remember(self, plan: Plan, where: Where, number: int) -> None:
         """Have later searches of *where* go by the *number* of rows that pass, which the statement of *plan* told."""
@@ -78,7 +89,8 @@ class NearestSearch:
         rows, is_exact, plan = await self._run(request, where)
         milliseconds = (time.perf_counter() - began) * 1000
         statement = self._statements.text(plan, where, request.k)
-        lines = await self._pool.fetch(explained(statement), {"vector": request.vector, **where.values}, prepare=False)
+        values = self._values(plan, where, request)
+        lines = await self._pool.fetch(explained(statement), values, prepare=False)
         return Explanation(
             backend="postgres",
             way=plan.way,
@@ -121,7 +133,10 @@ class NearestSearch:
 
     async def _run(self, request: SearchRequest, where: Where) -> tuple[list[Row], bool, Plan]:
         """Return the rows that answer *request*, whether they are exact, and the plan that came to them."""
-        plan = await self.plan(request, where)
+        compass = self._steering.compass(where, request.k)
+        plan = await self.plan(request, where, steered=None if compass is None else compass.walk)
+        if plan.way == "scan" and plan.far is not None:
+            return await self._beyond(plan, plan.far, request, where)
         rows = await self._fetch(plan, where, request)
         if plan.way == "scan":
             return rows, True, plan
@@ -141,18 +156,43 @@ class NearestSearch:
             situation = await self._reader.refresh()
             if situation.index is not None and situation.index != plan.index:
                 return await self._run(request, where)
-        reason = f"{plan.reason}; but the index came to too few rows that pass, so a scan made up for it"
+        reason = f"{plan.reason}; but the index came to too few rows that pass{_MADE_UP}"
         scan = Plan(way="scan", reason=reason, turn=plan.turn, rows=plan.rows)
+        return await self._beyond(scan, plan.far, request, where)
+
+    async def _beyond(
+        self, scan: Plan, far: Far | None, request: SearchRequest, where: Where
+    ) -> tuple[list[Row], bool, Plan]:
+        """Answer what walks from the query do not find: by one towards what passes, where that is known to do, else by *scan*."""
+        compass = self._steering.compass(where, request.k)
+        walk = None if compass is None or far is None else compass.choose()
+        if far is not None and walk is not None:
+            steered = far.steered(replace(scan, reason=scan.reason.removesuffix(_MADE_UP)), walk)
+            rows = await self._fetch(steered, where, request)
+            if len(rows) >= request.k:
+                return rows, False, steered
+        began = time.perf_counter()
         rows = await self._fetch(scan, where, request)
+        seconds = time.perf_counter() - began
         if request.where is not None and len(rows) < request.k:
             # Only then is their number known; another query may well find what this one did not come to.
             self._planner.experiences.passed(where.identity, len(rows))
+        elif far is not None and request.vector is not None:
+            answer = Answer(plan=scan, vector=request.vector, rows=rows, seconds=seconds)
+            await self._steering.learn(answer, where, far)
         return rows, True, scan
 
     async def _fetch(self, plan: Plan, where: Where, request: SearchRequest) -> list[Row]:
-        values: dict[str, Any] = {"vector": request.vector, **where.values}
         # A filter's best plan depends on its values, so only statements without one are prepared.
-        return await self._pool.fetch(self._statements.text(plan, where, request.k), values, prepare=not where.text)
+        statement = self._statements.text(plan, where, request.k)
+        return await self._pool.fetch(statement, self._values(plan, where, request), prepare=not where.text)
+
+    def _values(self, plan: Plan, where: Where, request: SearchRequest) -> dict[str, Any]:
+        values: dict[str, Any] = {"vector": request.vector, **where.values}
+        if plan.is_steered and request.vector is not None:
+            compass = self._steering.compass(where, request.k)
+            values["start"] = request.vector if compass is None else compass.start(request.vector)
+        return values
 
 
 def _result(rows: list[Row], request: SearchRequest, *, exact: bool) -> SearchResult:

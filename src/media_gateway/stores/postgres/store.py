@@ -47,7 +47,8 @@ from media_gateway.validation import checked_items, checked_keys, checked_page, 
 class PostgresStore:
     """A `VectorStore` on PostgreSQL; made by `open_postgres_store`.
 
-    *ef_search* is the session's width of the index search. With *always_exact* every search scans all that passes.
+    *ef_search* is the session's width of the index search. With *always_exact* every search scans all that passes. Ways that are
+    learned as the store is used reach *recall_target*.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class PostgresStore:
         index_choice: IndexChoice = "auto",
         weights: HybridWeights | None = None,
         resources: BuildResources | None = None,
+        recall_target: float = 0.95,
     ) -> None:
         self._pool = pool
         self._space = space
@@ -71,6 +73,7 @@ class PostgresStore:
             session_ef=ef_search,
             always_exact=always_exact,
             index_choice=index_choice,
+            recall_target=recall_target,
         )
         self._hybrid = HybridSearch(pool, self._search, weights=weights or HybridWeights(), always_exact=always_exact)
         self._writes = Writes(pool)

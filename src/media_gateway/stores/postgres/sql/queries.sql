@@ -48,6 +48,21 @@ FROM (
 ORDER BY distance + 0
 LIMIT {{limit}}
 
+-- walk_places --
+-- Which of the first {{walk}} rows that the index yields pass, and at which place they come.
+SELECT id, place
+FROM (
+    SELECT id, passes, row_number() OVER () AS place
+    FROM (
+        SELECT id, ({{passes}}) AS passes FROM content_vectors {{where}} ORDER BY {{order}} LIMIT {{walk}}
+    ) AS walked
+) AS placed
+WHERE passes
+
+-- drawn --
+-- Vectors of up to {{most}} rows of pages drawn at random.
+SELECT vector FROM content_vectors TABLESAMPLE SYSTEM ({{percent}}) {{where}} LIMIT {{most}}
+
 -- search_counted --
 -- Tells how many rows pass and goes the cheaper way; the other way is never started. The number comes with every row, and
 -- behind it how many candidates the index gave.

@@ -55,15 +55,15 @@ class SearchKnobs:
             return int(fetch * self.walk_ratio * _SEQUENTIAL_RATIO / UNTUNED.walk_ratio)
         return max(_LEAST_TURN, int(math.sqrt(fetch * self.walk_ratio * rows)))
 
-    def walk(self, fetch: int, share: float, rows: int) -> int:
-        """Return after how many rows of the index a search for *fetch* candidates gives up, and a scan is begun instead.
+    def walk(self, fetch: int, share: float, rows: int, second: float) -> int:
+        """Return after how many rows of the index a search for *fetch* candidates gives up, and goes the *second* way.
 
         That is enough for rows spread evenly. Where it is not, what passes lies far from the query, and the index finds it
-        slowly and badly: more is spent on it only up to a quarter of what the scan then costs. What one width yields
-        comes in one go; and beyond a twentieth of *rows* reading them all takes no longer.
+        slowly and badly: more is spent on it only up to a quarter of what the *second* way then costs, in rows compared. What
+        one width yields comes in one go; and beyond a twentieth of *rows* reading them all takes no longer.
         """
         enough = min(_WALK_MARGIN * fetch / max(share, 1e-9), rows / _SEQUENTIAL_RATIO)
-        spent = _SPENT * share * rows / self.walk_ratio
+        spent = _SPENT * second / self.walk_ratio
         return int(min(max(enough, spent, self.ef_search, fetch), 2**31 - 1))
 
 
