@@ -37,7 +37,7 @@ class NearestStatements:
 
         Its columns are id, score and metadata; where the plan counts, the number that passes, which is exact up to the
         plan's turn or, of a sample, about right; and last, where more candidates than *limit* may be fetched, how many
-        there were. Beside the values of *where* it takes `vector`, and `start`, where the walk begins, if the plan is steered.
+        there were. Beside the values of *where* it takes `vector`, and `start`, if the plan has one.
         """
         if plan.way == "scan":
             return _filled(self._queries.search_exact, where=where.clause, limit=limit)
@@ -77,7 +77,7 @@ class NearestStatements:
         if plan.index is not None and plan.index.is_halved:
             conditions.append(_filled(self._queries.index_there, index=HALFVEC_INDEX))
             order = _filled(self._queries.halfvec_order, dimension=self._dimension)
-        return conditions, order.replace("%(vector)s", "%(start)s") if plan.is_steered else order
+        return conditions, order.replace("%(vector)s", "%(start)s") if plan.start is not None else order
 
     def _by_index(self, plan: Plan, where: Where, limit: int, *also: str) -> LiteralString:
         conditions, order = self._walked(plan, *also)

@@ -10,12 +10,12 @@ passes, once it is known to find that (`compass.py`).
 
 import math
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from media_gateway.database.metadata_fields import MetadataField
 from media_gateway.filters import Condition
-from media_gateway.models import SearchWay
+from media_gateway.models import SearchWay, Vector
 from media_gateway.stores.postgres.experience import Experience, Experiences
 from media_gateway.stores.postgres.selectivity import has_index, passing_share, unindexed_field
 from media_gateway.stores.postgres.situation import Situation, VectorIndex
@@ -29,8 +29,8 @@ _STEP: Final = 60
 less time than those of 80 to 100, a fifth less at the 95th percentile; the recall was .005 lower, which tuning makes up for."""
 _STEERED: Final = 100
 """Width of walks that begin where what passes lies, and go on far."""
-_WORTH: Final = 0.5
-"""What such a walk may cost of the scan in whose place it comes."""
+_TRIED: Final = 0.5
+"""What such a walk may cost of the scan in whose place it comes to be tried, by what tuning found rows to cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class Plan:
     `scan` compares all that pass; `index` walks the index and filters; `count` tells whether more than *turn* pass and then
     does the one or the other, in one statement: by counting, or by a sample of the *sampled* rows. From *index*, searched
     with the width *ef_search*, *fetch* candidates are taken; after *walk* rows without finding as many it gives up, None
-    for no limit. *far* tells how to go where walks find too few, and that they do where the way is a scan. A walk that
-    *is_steered* begins where what passes lies, not at the query.
+    for no limit. *far* tells how to go where walks find too few, and that they do where the way is a scan. A walk begins at
+    *start*, a vector, where that is not the query.
     """
 
     way: SearchWay
@@ -54,7 +54,7 @@ class Plan:
     walk: int | None = None
     sampled: int | None = None
     far: "Far | None" = None
-    is_steered: bool = False
+    start: Vector | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +68,11 @@ class Far:
 
     @property
     def longest(self) -> int:
-        """Return how many rows a walk may yield to be worth taking for a scan."""
-        return int(_WORTH * self.share * self.total / self.compared)
+        """Return how many rows a walk may yield to be worth trying in place of a scan."""
+        return int(_TRIED * self.share * self.total / self.compared)
 
-    def steered(self, plan: Plan, walk: int) -> Plan:
-        """Return the plan of a walk of up to *walk* rows that begins where what passes lies, in place of *plan*."""
+    def steered(self, plan: Plan, walk: int, start: Vector) -> Plan:
+        """Return the plan of a walk of up to *walk* rows that begins at *start*, where what passes lies, in place of *plan*."""
         reason = f"{plan.reason}, so one of {walk:,} rows begins where what passes lies, which exact answers showed to suffice"
         return replace(
             plan,
@@ -82,7 +82,7 @@ class Far:
             ef_search=_STEERED,
             fetch=walk,
             walk=walk,
-            is_steered=True,
+            start=start,
         )
 
 

@@ -89,7 +89,7 @@ class NearestSearch:
         rows, is_exact, plan = await self._run(request, where)
         milliseconds = (time.perf_counter() - began) * 1000
         statement = self._statements.text(plan, where, request.k)
-        values = self._values(plan, where, request)
+        values = _values(plan, where, request)
         lines = await self._pool.fetch(explained(statement), values, prepare=False)
         return Explanation(
             backend="postgres",
@@ -165,9 +165,10 @@ class NearestSearch:
     ) -> tuple[list[Row], bool, Plan]:
         """Answer what walks from the query do not find: by one towards what passes, where that is known to do, else by *scan*."""
         compass = self._steering.compass(where, request.k)
-        walk = None if compass is None or far is None else compass.choose()
-        if far is not None and walk is not None:
-            steered = far.steered(replace(scan, reason=scan.reason.removesuffix(_MADE_UP)), walk)
+        walk = None if compass is None else compass.choose()
+        if compass is not None and far is not None and request.vector is not None and walk is not None:
+            short = replace(scan, reason=scan.reason.removesuffix(_MADE_UP))
+            steered = far.steered(short, walk, compass.start(request.vector))
             rows = await self._fetch(steered, where, request)
             if len(rows) >= request.k:
                 return rows, False, steered
@@ -185,14 +186,12 @@ class NearestSearch:
     async def _fetch(self, plan: Plan, where: Where, request: SearchRequest) -> list[Row]:
         # A filter's best plan depends on its values, so only statements without one are prepared.
         statement = self._statements.text(plan, where, request.k)
-        return await self._pool.fetch(statement, self._values(plan, where, request), prepare=not where.text)
+        return await self._pool.fetch(statement, _values(plan, where, request), prepare=not where.text)
 
-    def _values(self, plan: Plan, where: Where, request: SearchRequest) -> dict[str, Any]:
-        values: dict[str, Any] = {"vector": request.vector, **where.values}
-        if plan.is_steered and request.vector is not None:
-            compass = self._steering.compass(where, request.k)
-            values["start"] = request.vector if compass is None else compass.start(request.vector)
-        return values
+
+def _values(plan: Plan, where: Where, request: SearchRequest) -> dict[str, Any]:
+    values: dict[str, Any] = {"vector": request.vector, **where.values}
+    return values if plan.start is None else {**values, "start": plan.start}
 
 
 def _result(rows: list[Row], request: SearchRequest, *, exact: bool) -> SearchResult:

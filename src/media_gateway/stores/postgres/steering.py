@@ -73,8 +73,9 @@ class Steering:
             self._busy.discard(key)
 
     async def _trial(self, compass: Compass, answer: Answer, where: Where, far: Far) -> Trial:
-        statement = self._statements.places(far.steered(answer.plan, compass.walks[-1]), where)
-        values = {"start": compass.start(answer.vector), **where.values}
+        start = compass.start(answer.vector)
+        statement = self._statements.places(far.steered(answer.plan, compass.walks[-1], start), where)
+        values = {"start": start, **where.values}
         began = time.perf_counter()
         rows = await self._pool.fetch(statement, values, prepare=False)
         return Trial(
